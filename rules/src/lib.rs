@@ -1,0 +1,12 @@
+//! The pure compiler from Kubernetes Services to netfilter rules.
+//!
+//! State of the cluster goes in, a typed ruleset comes out; the ruleset can be printed as an nft script, verified and
+//! compared with another. Nothing here does I/O, looks at a clock, is unsafe or calls a C library.
+
+pub mod cluster;
+pub mod config;
+pub mod installed;
+pub mod name;
+pub mod net;
+pub mod ruleset;
+pub mod transaction;

@@ -1,0 +1,2 @@
+//! svcnat.
+fn main() {}
