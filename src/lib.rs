@@ -1,1 +1,4 @@
-//! svcnat.
+//! svcnat: Kubernetes Services as nftables rules.
+//!
+//! The rules themselves are the business of the crate `svcnat_rules`; this crate has what surrounds it: sources of
+//! cluster state, kernel back ends, the command line.

@@ -19,6 +19,8 @@ pub struct Config {
     pub node_port_addresses: NodePortAddresses,
     /// How backends are picked (`--layout`).
     pub layout: Layout,
+    /// Whether elements of the layout `maps` name the backend's Pod (`--backend-comments`).
+    pub backend_comments: bool,
     /// How many clients the affinity map of each family can hold (`--affinity-size`).
     pub affinity_size: u32,
 }
@@ -31,7 +33,8 @@ impl Default for Config {
             masquerade_all: false,
             masquerade_bit: 14,
             node_port_addresses: NodePortAddresses::Primary,
-            layout: Layout::Chains,
+            layout: Layout::Auto,
+            backend_comments: false,
             affinity_size: 262_144,
         }
     }
@@ -75,7 +78,11 @@ pub enum NodePortAddresses {
 /// How backends are picked in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
-    /// A chain for each service port with one random-statistic rule per backend.
+    /// [`Picking::Chains`](crate::layout::Picking) while there are few backend rules, else `Maps`.
     #[default]
+    Auto,
+    /// A chain for each service port with one random-statistic rule per backend.
     Chains,
+    /// Shared maps from frontend and slot to backend.
+    Maps,
 }

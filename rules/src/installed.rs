@@ -20,6 +20,8 @@ pub struct Installed {
 /// One of our tables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstalledTable {
+    /// Whether somebody has put it to sleep (`flags dormant`): no packet meets its chains.
+    pub dormant: bool,
     /// Its sets and maps by name.
     pub sets: BTreeMap<Name, InstalledSet>,
     /// Its chains by name.
@@ -81,7 +83,7 @@ impl From<&Ruleset> for Installed {
                     chain.rules.iter().map(|rule| InstalledRule { handle: None, rule: Some(rule.clone()) });
                 (name.clone(), InstalledChain { hook: Some(chain.hook.into()), rules: rules.collect() })
             });
-            (*family, InstalledTable { sets: sets.collect(), chains: chains.collect() })
+            (*family, InstalledTable { dormant: false, sets: sets.collect(), chains: chains.collect() })
         });
         Self { generation: 0, tables: tables.collect() }
     }

@@ -8,5 +8,6 @@ pub mod config;
 pub mod installed;
 pub mod name;
 pub mod net;
+pub mod nft;
 pub mod ruleset;
 pub mod transaction;

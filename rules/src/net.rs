@@ -127,6 +127,12 @@ impl Cidr {
         self.0.broadcast()
     }
 
+    /// The address whose bits are set where the prefix is.
+    #[must_use]
+    pub fn mask(self) -> IpAddr {
+        self.0.mask()
+    }
+
     /// The length of the prefix in bits.
     #[must_use]
     pub fn prefix(self) -> u8 {

@@ -119,3 +119,77 @@ impl Transaction<'_> {
         self.operations.is_empty()
     }
 }
+
+/// How much a transaction changes, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    tables: Count,
+    sets: Count,
+    chains: Count,
+    rules: Count,
+    elements: Count,
+}
+
+/// How many things of a kind come and go. What is replaced counts on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Count {
+    added: usize,
+    deleted: usize,
+    flushed: usize,
+}
+
+impl Summary {
+    /// Counts the operations of a transaction.
+    #[must_use]
+    pub fn of(transaction: &Transaction<'_>) -> Self {
+        let mut summary = Self::default();
+        for operation in &transaction.operations {
+            summary.count(&operation.change);
+        }
+        summary
+    }
+
+    fn count(&mut self, change: &Change<'_>) {
+        match change {
+            Change::AddTable => self.tables.added += 1,
+            Change::DeleteTable => self.tables.deleted += 1,
+            Change::AddChain { .. } => self.chains.added += 1,
+            Change::DeleteChain { .. } => self.chains.deleted += 1,
+            Change::FlushChain { .. } => self.chains.flushed += 1,
+            Change::AddRule { .. } => self.rules.added += 1,
+            Change::ReplaceRule { .. } => {
+                self.rules.added += 1;
+                self.rules.deleted += 1;
+            }
+            Change::DeleteRule { .. } => self.rules.deleted += 1,
+            Change::AddSet { .. } => self.sets.added += 1,
+            Change::DeleteSet { .. } => self.sets.deleted += 1,
+            Change::AddElements { elements, .. } => self.elements.added += elements.len(),
+            Change::DeleteElements { elements, .. } => self.elements.deleted += elements.len(),
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    /// One line: `unchanged`, or such as `rules +2 -1, elements +1`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds = [
+            ("tables", self.tables),
+            ("chains", self.chains),
+            ("sets", self.sets),
+            ("rules", self.rules),
+            ("elements", self.elements),
+        ];
+        let mut separator = "";
+        for (kind, count) in kinds.into_iter().filter(|(_, count)| *count != Count::default()) {
+            write!(f, "{separator}{kind}")?;
+            for (sign, number) in [(" +", count.added), (" -", count.deleted), (" flushed ", count.flushed)] {
+                if number > 0 {
+                    write!(f, "{sign}{number}")?;
+                }
+            }
+            separator = ", ";
+        }
+        if separator.is_empty() { f.write_str("unchanged") } else { Ok(()) }
+    }
+}

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::name::Name;
-use crate::net::Cidr;
+use crate::net::{Cidr, Family};
 
 /// The node that the rules are for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,4 +16,12 @@ pub struct Node {
     pub zone: Option<Name>,
     /// `spec.podCIDRs`.
     pub pod_cidrs: Vec<Cidr>,
+}
+
+impl Node {
+    /// The first address of a family.
+    #[must_use]
+    pub fn primary_address(&self, family: Family) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| Family::of(*address) == family)
+    }
 }

@@ -259,7 +259,7 @@ pub enum LookupData {
 }
 
 /// What the sender of a rejected packet is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reject {
     /// ICMP or ICMPv6 "port unreachable", by the table's family.
     PortUnreachable,

@@ -50,3 +50,12 @@ pub struct Table {
     /// Chains by name.
     pub chains: BTreeMap<Name, Chain>,
 }
+
+impl Table {
+    /// The regular chains, then the base chains, each kind by name: the order in which they are made, printed and, as the
+    /// kernel keeps it, listed.
+    pub fn chains_in_order(&self) -> impl Iterator<Item = (&Name, &Chain)> {
+        let of_kind = |base: bool| self.chains.iter().filter(move |(_, chain)| chain.hook.is_some() == base);
+        of_kind(false).chain(of_kind(true))
+    }
+}
