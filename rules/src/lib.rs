@@ -10,4 +10,5 @@ pub mod name;
 pub mod net;
 pub mod nft;
 pub mod ruleset;
+pub mod simulate;
 pub mod transaction;
