@@ -12,3 +12,4 @@ pub mod nft;
 pub mod ruleset;
 pub mod simulate;
 pub mod transaction;
+pub mod verify;
