@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod diff;
 pub mod installed;
 pub mod name;
 pub mod net;
