@@ -10,6 +10,8 @@ pub mod installed;
 pub mod name;
 pub mod net;
 pub mod nft;
+pub mod resolve;
+pub mod route;
 pub mod ruleset;
 pub mod simulate;
 pub mod transaction;
