@@ -4,12 +4,17 @@
 //! compared with another. Nothing here does I/O, looks at a clock, is unsafe or calls a C library.
 
 pub mod cluster;
+pub mod compile;
 pub mod config;
 pub mod diff;
+pub mod explain;
+pub mod flows;
 pub mod installed;
+pub mod layout;
 pub mod name;
 pub mod net;
 pub mod nft;
+pub mod patch;
 pub mod resolve;
 pub mod route;
 pub mod ruleset;

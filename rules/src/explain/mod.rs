@@ -1,0 +1,108 @@
+//! Explanations: what becomes of a packet, which Service and backends that concerns, and in one sentence why.
+//!
+//! The simulator says what happens; here it is put in the terms of Services. What is said is read from the packet's way
+//! through chains and sets, whose names and shapes the layouts give them, so rules that were read back from the kernel are
+//! explained as well as rules that were just compiled. The state of the cluster, where it is known, only adds notes.
+
+mod condition;
+mod installed;
+mod lookup;
+mod notes;
+mod path;
+mod reason;
+mod story;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use crate::config::DetectLocal;
+use crate::name::Name;
+use crate::net::Family;
+use crate::ruleset::{Expr, MetaKey, Ruleset};
+use crate::simulate::{Environment, Outcome, Packet, Probability, SimulateError, trace};
+
+pub use installed::{Understood, understand};
+pub use notes::notes_on;
+pub use path::ExplainedStep;
+
+/// The name that stands for an incoming interface which nobody named. No interface is called so, so that rules which
+/// ask for one do not match.
+pub const UNKNOWN_INTERFACE: &str = "?";
+
+/// What a packet meets.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The rules.
+    pub ruleset: &'a Ruleset,
+    /// The host's addresses, and what dynamic maps hold.
+    pub environment: &'a Environment,
+    /// How pods are told from others, where the options that the rules were made with are known; it names the option in
+    /// reasons.
+    pub detect_local: Option<&'a DetectLocal>,
+}
+
+/// What becomes of a packet, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The packet.
+    pub packet: Packet,
+    /// One sentence without a full stop.
+    pub reason: String,
+    /// What else is worth knowing, a sentence each.
+    pub notes: Vec<String>,
+    /// Everything that can become of the packet, the most likely first; equally likely ones by destination.
+    pub outcomes: Vec<ExplainedOutcome>,
+}
+
+/// One thing that can become of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainedOutcome {
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// How likely that is.
+    pub probability: Probability,
+    /// The service port that it is for, `namespace/name/port`, where the rules name one.
+    pub service: Option<Name>,
+    /// The pod that gets it, `namespace/name`, where the rules name one.
+    pub pod: Option<Name>,
+    /// A way that leads there.
+    pub path: Vec<ExplainedStep>,
+}
+
+/// Explains what becomes of a packet.
+///
+/// # Errors
+///
+/// As [`trace`]: where a rule on the packet's way is one that no kernel takes, or none that can be followed.
+pub fn explain(surroundings: &Surroundings<'_>, packet: &Packet) -> Result<Explanation, SimulateError> {
+    let Surroundings { ruleset, environment, .. } = *surroundings;
+    let traced = trace(ruleset, environment, packet)?;
+    let family = Family::of(packet.destination.ip());
+    let table = ruleset.tables.get(&family);
+    let no_rules = Default::default();
+    let rules = table.unwrap_or(&no_rules);
+    let mut told: Vec<_> =
+        traced.into_iter().map(|traced| (story::story(rules, family, packet, &traced), traced)).collect();
+    told.sort_by(|(a, x), (b, y)| {
+        y.probability.cmp(&x.probability).then_with(|| a.destination.cmp(&b.destination))
+    });
+    let reason = reason::reason(surroundings, table, packet, &told);
+    let outcomes = told.into_iter().map(|(story, traced)| ExplainedOutcome {
+        path: path::explain(rules, family, environment, &traced.path),
+        outcome: traced.outcome,
+        probability: traced.probability,
+        service: story.service,
+        // Packets that were lost behind translation may have been on their way to any backend.
+        pod: story.pod.filter(|_| story.ending == story::Ending::Delivered),
+    });
+    Ok(Explanation { packet: packet.clone(), reason, notes: Vec::new(), outcomes: outcomes.collect() })
+}
+
+/// Whether the rules of a family ask which interface a packet came in from.
+#[must_use]
+pub fn asks_for_interface(ruleset: &Ruleset, family: Family) -> bool {
+    let chains = ruleset.tables.get(&family).into_iter().flat_map(|table| table.chains.values());
+    let mut exprs = chains.flat_map(|chain| &chain.rules).flat_map(|rule| &rule.exprs);
+    exprs.any(|expr| matches!(expr, Expr::Meta { key: MetaKey::IifName, .. }))
+}
