@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod compile;
 pub mod config;
 pub mod diff;
+pub mod engine;
 pub mod explain;
 pub mod flows;
 pub mod installed;

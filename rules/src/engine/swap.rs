@@ -1,0 +1,212 @@
+//! Swapping fragments: what one update changes, Service by Service.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::Engine;
+use super::claims::{Claimant, Claims, claimants};
+use super::delta::{Delta, Log, Programs};
+use crate::cluster::Node;
+use crate::config::Config;
+use crate::layout::{
+    self, ElementAt, Fragment, FrontendKey, PoolSlots, ProgramNeeds, SharedChain, Slots, program,
+};
+use crate::name::ObjectName;
+use crate::net::{Cidr, Family};
+use crate::resolve::View;
+use crate::route::Route;
+use crate::ruleset::Chain;
+
+/// An update on its way.
+#[derive(Default)]
+pub(super) struct Update {
+    log: Log,
+    /// The fragments, as they were, of Services that are not swapped yet.
+    pub(super) old: HashMap<ObjectName, Fragment>,
+    /// For shared chains that were touched, whether they were there before.
+    shared_chains: HashMap<(Family, SharedChain), bool>,
+    /// The Node and options before, where they are different.
+    old_view: Option<(Config, Option<Node>)>,
+}
+
+impl Engine {
+    pub(super) fn keep(&self, update: &mut Update, service: &ObjectName) {
+        if !update.old.contains_key(service) {
+            update.old.insert(service.clone(), self.fragment(service));
+        }
+    }
+
+    pub(super) fn keep_all(&self, update: &mut Update) {
+        for name in self.entries.keys() {
+            self.keep(update, name);
+        }
+    }
+
+    pub(super) fn keep_view(&self, update: &mut Update) {
+        if update.old_view.is_none() {
+            self.keep_all(update);
+            update.shared_chains.extend(self.shared_chains.iter().map(|chain| (*chain, true)));
+            update.old_view = Some((self.config.clone(), self.node.clone()));
+        }
+    }
+
+    /// Puts the new fragment of a Service into the place of the old one.
+    pub(super) fn swap(&mut self, update: &mut Update, name: &ObjectName, routes: &[Route], slots: &Slots) {
+        let old = update.old.remove(name).unwrap_or_default();
+        let new = if old.slots.is_empty() {
+            layout::lower(self.view(), self.picking, routes, slots)
+        } else {
+            layout::lower(self.view(), self.picking, routes, old.slots.as_slice())
+        };
+        self.swap_claims(update, name, &old, &new);
+        self.swap_usage(update, &old, &new);
+        for (family, chain, content) in old.chains {
+            update.log.chain_goes(family, chain, content);
+        }
+        for (family, chain, content) in new.chains {
+            update.log.chain_comes(family, chain, content);
+        }
+        self.remember(name, new.slots);
+    }
+
+    /// Notes where the backends are, and forgets a Service of which nothing is known any more.
+    fn remember(&mut self, name: &ObjectName, slots: Vec<PoolSlots>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.slots = slots;
+        if entry.service.is_none() && entry.slices.is_empty() {
+            self.entries.remove(name);
+        }
+    }
+
+    fn swap_claims(&mut self, update: &mut Update, name: &ObjectName, old: &Fragment, new: &Fragment) {
+        let frontends: BTreeSet<FrontendKey> =
+            old.claims.iter().chain(&new.claims).map(|claim| claim.frontend).collect();
+        let winners = |claims: &Claims| -> Vec<Option<Claimant>> {
+            frontends.iter().map(|frontend| claims.winner(frontend).cloned()).collect()
+        };
+        let before = winners(&self.claims);
+        for (claimant, claim) in claimants(old) {
+            self.claims.remove(&claimant, &claim.frontend);
+        }
+        for (claimant, claim) in claimants(new) {
+            self.claims.insert(claimant, claim);
+        }
+        let after = winners(&self.claims);
+        for ((frontend, before), after) in frontends.iter().zip(before).zip(after) {
+            // A frontend that stays another Service's is not touched.
+            if before == after && before.as_ref().is_some_and(|winner| winner.service != *name) {
+                continue;
+            }
+            for element in self.claimed(update, name, old, frontend, before.as_ref()) {
+                update.log.element_goes(element);
+            }
+            for element in self.claimed(update, name, new, frontend, after.as_ref()) {
+                update.log.element_comes(element);
+            }
+        }
+    }
+
+    /// The elements of the winner of a frontend: the Service that is being swapped, or another one as it is.
+    fn claimed(
+        &self,
+        update: &Update,
+        swapped: &ObjectName,
+        fragment: &Fragment,
+        frontend: &FrontendKey,
+        winner: Option<&Claimant>,
+    ) -> Vec<ElementAt> {
+        let Some(winner) = winner else { return Vec::new() };
+        let of = |fragment: &Fragment| -> Vec<ElementAt> {
+            let claim = fragment.claims.get(winner.index).filter(|claim| claim.frontend == *frontend);
+            claim.map_or(Vec::new(), |claim| claim.elements.clone())
+        };
+        if winner.service == *swapped {
+            return of(fragment);
+        }
+        match update.old.get(&winner.service) {
+            Some(not_swapped_yet) => of(not_swapped_yet),
+            None => of(&self.fragment(&winner.service)),
+        }
+    }
+
+    fn swap_usage(&mut self, update: &mut Update, old: &Fragment, new: &Fragment) {
+        for element in &new.shared {
+            let (family, set, key) = element.place();
+            if self.shared.add((family, set.clone(), key.clone())) {
+                update.log.element_comes(element.clone());
+            }
+        }
+        for element in &old.shared {
+            let (family, set, key) = element.place();
+            if self.shared.remove(&(family, set.clone(), key.clone())) {
+                update.log.element_goes(element.clone());
+            }
+        }
+        for chain in &new.shared_chains {
+            let there = self.shared_chains.contains(chain);
+            update.shared_chains.entry(*chain).or_insert(there);
+            self.shared_chains.add(*chain);
+        }
+        for chain in &old.shared_chains {
+            update.shared_chains.entry(*chain).or_insert(true);
+            self.shared_chains.remove(chain);
+        }
+        for affinity in &new.affinity {
+            self.affinity.add(*affinity);
+        }
+        for affinity in &old.affinity {
+            self.affinity.remove(affinity);
+        }
+        for family in &new.families {
+            self.families.add(*family);
+        }
+        for family in &old.families {
+            self.families.remove(family);
+        }
+    }
+
+    pub(super) fn finish(&mut self, mut update: Update) -> Delta {
+        let (old_config, old_node) = update.old_view.take().unzip();
+        let old_view = View {
+            config: old_config.as_ref().unwrap_or(&self.config),
+            node: old_node.as_ref().unwrap_or(&self.node).as_ref(),
+        };
+        for ((family, chain), was_there) in std::mem::take(&mut update.shared_chains) {
+            let content = |view| Chain { hook: None, rules: chain.rules(view, family) };
+            if was_there {
+                update.log.chain_goes(family, chain.name(), content(old_view));
+            }
+            if self.shared_chains.contains(&(family, chain)) {
+                update.log.chain_comes(family, chain.name(), content(self.view()));
+            }
+        }
+        let needs = self.needs_now();
+        let same = needs == self.needs && old_config.is_none();
+        let programs = if same { None } else { Some(self.programs_for(&needs)) };
+        let delta = update.log.finish(&self.programs, programs.as_ref().unwrap_or(&self.programs));
+        self.needs = needs;
+        if let Some(programs) = programs {
+            self.programs = programs;
+        }
+        delta
+    }
+
+    /// What the program of each family that has a table must have.
+    fn needs_now(&self) -> BTreeMap<Family, ProgramNeeds> {
+        let mut needs = BTreeMap::new();
+        for family in Family::ALL {
+            let service_cidrs: Vec<Cidr> =
+                self.service_cidrs.iter().copied().filter(|cidr| cidr.family() == family).collect();
+            if self.families.contains(&family) || !service_cidrs.is_empty() {
+                let used = self.affinity.iter().filter(|(of, ..)| *of == family);
+                let affinity = used.map(|(_, seconds, protocol)| (*seconds, *protocol)).collect();
+                needs.insert(family, ProgramNeeds { picking: self.picking, service_cidrs, affinity });
+            }
+        }
+        needs
+    }
+
+    fn programs_for(&self, needs: &BTreeMap<Family, ProgramNeeds>) -> Programs {
+        let tables = needs.iter().map(|(family, needs)| (*family, program(self.view(), *family, needs)));
+        Programs { tables: tables.collect() }
+    }
+}

@@ -1,0 +1,119 @@
+//! How much a change costs: the same operations in a small cluster and in a large one.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU16;
+
+use svcnat_rules::cluster::{
+    Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, ServiceType,
+    TrafficPolicy,
+};
+use svcnat_rules::config::{Config, Layout};
+use svcnat_rules::engine::{Engine, Event};
+use svcnat_rules::layout::Slots;
+use svcnat_rules::name::{Name, ObjectName};
+use svcnat_rules::net::{Family, Protocol};
+use svcnat_rules::transaction::Summary;
+
+const PORT: NonZeroU16 = NonZeroU16::new(80).unwrap();
+
+fn service(number: u32) -> Service {
+    Service {
+        name: ObjectName::new("shop", &format!("web-{number}")),
+        created: Some(0),
+        kind: ServiceType::ClusterIp,
+        cluster_ips: vec![IpAddr::from(Ipv4Addr::from(0x0a60_0000 + number))],
+        external_ips: Vec::new(),
+        load_balancer_ips: Vec::new(),
+        source_ranges: Vec::new(),
+        ports: vec![ServicePort {
+            name: Name::from(""),
+            protocol: Protocol::Tcp,
+            port: PORT,
+            node_port: None,
+        }],
+        external_policy: TrafficPolicy::Cluster,
+        internal_policy: TrafficPolicy::Cluster,
+        affinity_seconds: None,
+        health_check_node_port: None,
+    }
+}
+
+/// The slice of a Service with the backends of these numbers, all on other nodes.
+fn slice(service: u32, backends: &[u32]) -> Event {
+    let endpoint = |number: &u32| Endpoint {
+        address: IpAddr::from(Ipv4Addr::from(0x0b00_0000 + service * 64 + number)),
+        conditions: Conditions::default(),
+        node: Some(Name::from("elsewhere")),
+        zone: None,
+        pod: None,
+        zone_hints: Box::default(),
+        node_hints: Box::default(),
+    };
+    let name = ObjectName::new("shop", &format!("web-{service}"));
+    let slice = EndpointSlice {
+        service: name.clone(),
+        family: Family::Ipv4,
+        ports: vec![EndpointPort { name: Name::from(""), protocol: Protocol::Tcp, port: PORT }],
+        endpoints: backends.iter().map(endpoint).collect(),
+    };
+    Event::Slice(name, slice)
+}
+
+/// An engine with so many Services of three backends each, 1, 2 and 3.
+fn engine(layout: Layout, services: u32) -> Engine {
+    let mut cluster = Cluster::default();
+    for number in 0..services {
+        cluster.services.insert(service(number).name, service(number));
+        if let Event::Slice(name, slice) = slice(number, &[1, 2, 3]) {
+            cluster.slices.insert(name, slice);
+        }
+    }
+    let config = Config { layout, node_name: Name::from("here"), ..Config::default() };
+    Engine::load(cluster, config, &Slots::default()).0
+}
+
+#[track_caller]
+fn check(engines: &mut [Engine], what: &str, events: &[Event], expected: &str) {
+    for engine in engines {
+        let delta = engine.update(events.to_vec());
+        assert_eq!(Summary::of(&delta.transaction()).to_string(), expected, "{what}");
+    }
+}
+
+#[test]
+fn in_maps_a_change_costs_its_own_elements_however_large_the_cluster() {
+    let engines = &mut [10, 10_000].map(|services| engine(Layout::Maps, services));
+    check(engines, "nothing", &[slice(5, &[1, 2, 3])], "unchanged");
+    check(engines, "a backend is replaced", &[slice(5, &[1, 2, 4])], "elements +1 -1");
+    check(engines, "a backend comes", &[slice(5, &[1, 2, 3, 4])], "elements +1");
+    check(engines, "the last slot's backend goes", &[slice(5, &[1, 2, 4])], "elements -1");
+    check(
+        engines,
+        "another one goes",
+        &[slice(5, &[2, 4]), slice(6, &[1, 2, 3])],
+        "chains +1, rules +1, elements +2 -3",
+    );
+    check(engines, "back again", &[slice(5, &[1, 2, 4])], "chains -1 flushed 1, elements +2 -1");
+    let new = 20_000;
+    let comes = [Event::Service(service(new)), slice(new, &[1, 2, 3])];
+    check(engines, "a Service comes", &comes, "elements +5");
+    check(engines, "a Service goes", &[Event::ServiceGone(service(new).name)], "elements -5");
+    check(engines, "the last backend goes", &[slice(5, &[])], "elements +2 -4");
+}
+
+#[test]
+fn in_chains_a_change_costs_the_rules_of_its_service_however_large_the_cluster() {
+    let engines = &mut [10, 10_000].map(|services| engine(Layout::Chains, services));
+    check(engines, "nothing", &[slice(5, &[1, 2, 3])], "unchanged");
+    check(engines, "a backend is replaced", &[slice(5, &[1, 2, 4])], "chains flushed 1, rules +3");
+    check(engines, "a backend comes", &[slice(5, &[1, 2, 3, 4])], "chains flushed 1, rules +4");
+    let new = 20_000;
+    let comes = [Event::Service(service(new)), slice(new, &[1, 2, 3])];
+    check(engines, "a Service comes", &comes, "chains +1, rules +3, elements +2");
+    check(
+        engines,
+        "a Service goes",
+        &[Event::ServiceGone(service(new).name)],
+        "chains -1 flushed 1, elements -2",
+    );
+}

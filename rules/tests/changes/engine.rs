@@ -1,0 +1,93 @@
+//! The incremental engine: after any changes in any order, the transactions have led to what a full compile gives.
+
+use crate::fake_kernel::FakeKernel;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use svcnat_oracle::World;
+use svcnat_oracle::generate::arb_world;
+use svcnat_rules::cluster::Cluster;
+use svcnat_rules::compile::compile;
+use svcnat_rules::config::{Config, Layout};
+use svcnat_rules::engine::{Engine, Event};
+use svcnat_rules::layout::{Slots, slots_in};
+use svcnat_rules::verify::verify;
+
+/// The changes that lead from one cluster to another, options and all.
+fn events(from: &World, to: &World) -> Vec<Event> {
+    let mut events = vec![Event::Node(to.cluster.node.clone()), Event::Config(to.config.clone())];
+    events.push(Event::ServiceCidrs(to.cluster.service_cidrs.clone()));
+    let gone = from.cluster.services.keys().filter(|name| !to.cluster.services.contains_key(*name));
+    events.extend(gone.cloned().map(Event::ServiceGone));
+    events.extend(to.cluster.services.values().cloned().map(Event::Service));
+    let gone = from.cluster.slices.keys().filter(|name| !to.cluster.slices.contains_key(*name));
+    events.extend(gone.cloned().map(Event::SliceGone));
+    events.extend(to.cluster.slices.iter().map(|(name, slice)| Event::Slice(name.clone(), slice.clone())));
+    events
+}
+
+/// The state as anyone would keep it.
+fn apply(cluster: &mut Cluster, config: &mut Config, event: &Event) {
+    match event.clone() {
+        Event::Service(service) => drop(cluster.services.insert(service.name.clone(), service)),
+        Event::ServiceGone(name) => drop(cluster.services.remove(&name)),
+        Event::Slice(name, slice) => drop(cluster.slices.insert(name, slice)),
+        Event::SliceGone(name) => drop(cluster.slices.remove(&name)),
+        Event::Node(node) => cluster.node = node,
+        Event::ServiceCidrs(cidrs) => cluster.service_cidrs = cidrs,
+        Event::Config(new) => *config = new,
+    }
+}
+
+/// Takes the events in batches of some sizes, and compares with a full compile after each.
+fn check(start: &World, mut events: Vec<Event>, order: &[Index], batches: &[usize]) {
+    let (mut cluster, mut config) = (start.cluster.clone(), start.config.clone());
+    let mut kernel = FakeKernel::default();
+    let (mut engine, loaded) = Engine::load(cluster.clone(), config.clone(), &Slots::default());
+    kernel.apply(&loaded.transaction()).unwrap();
+    let full = compile(&cluster, &config, &Slots::default());
+    assert_eq!(kernel.ruleset().unwrap(), full.ruleset, "load");
+    for (at, other) in order.iter().enumerate() {
+        if at < events.len() {
+            let other = other.index(events.len());
+            events.swap(at, other);
+        }
+    }
+    let mut events = events.into_iter().peekable();
+    for size in batches.iter().cycle() {
+        if events.peek().is_none() {
+            break;
+        }
+        let batch: Vec<Event> = events.by_ref().take(*size).collect();
+        for event in &batch {
+            apply(&mut cluster, &mut config, event);
+        }
+        let delta = engine.update(batch.clone());
+        kernel.apply(&delta.transaction()).unwrap();
+        let full = compile(&cluster, &config, &slots_in(&kernel.read()));
+        assert_eq!(kernel.ruleset().unwrap(), full.ruleset, "{batch:#?}");
+        assert_eq!(engine.conflicts(), full.conflicts);
+        assert_eq!(verify(&full.ruleset), []);
+        assert!(engine.update(batch).transaction().is_empty(), "a second time");
+    }
+}
+
+fn arb_layout() -> impl Strategy<Value = Layout> {
+    prop_oneof![Just(Layout::Chains), Just(Layout::Maps)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changes_lead_to_what_a_full_compile_gives(
+        (mut from, mut to, layouts) in (arb_world(), arb_world(), (arb_layout(), arb_layout())),
+        order in vec(any::<Index>(), 40),
+        batches in vec(1..4_usize, 1..8),
+    ) {
+        from.config.layout = layouts.0;
+        to.config.layout = layouts.1;
+        let events = events(&from, &to);
+        check(&from, events, &order, &batches);
+    }
+}

@@ -1,0 +1,9 @@
+//! Changes: what leads from one ruleset to another, tried on a strict fake kernel.
+
+#![allow(clippy::unwrap_used, reason = "clippy does not see that helpers are tests")]
+
+mod counts;
+mod diff;
+mod engine;
+mod fake_kernel;
+mod foreign;
