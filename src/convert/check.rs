@@ -1,0 +1,284 @@
+//! The checks that several kinds share, and the collector of what they find.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use svcnat_rules::name::{Name, ObjectName};
+use svcnat_rules::net::{Cidr, Family, Protocol};
+
+use super::invalid::{Invalid, InvalidField, NameRule, Problem};
+
+/// Collects the fields at fault, so that all of an object's are reported at once.
+#[derive(Default)]
+pub(super) struct Checks {
+    fields: Vec<InvalidField>,
+}
+
+impl Checks {
+    /// Reports a field.
+    pub fn refuse(&mut self, field: impl Into<String>, problem: Problem) {
+        self.fields.push(InvalidField { field: field.into(), problem });
+    }
+
+    /// The value, or `None` and a report.
+    pub fn check<T>(&mut self, field: impl FnOnce() -> String, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.refuse(field(), problem)).ok()
+    }
+
+    /// The value if nothing was found. A value that could not be made without a report is `None`.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Invalid> {
+        match value {
+            Some(value) if self.fields.is_empty() => Ok(value),
+            _ => Err(Invalid { fields: self.fields }),
+        }
+    }
+}
+
+/// The text of a field, where empty is the same as absent.
+pub(super) fn given(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
+}
+
+/// The value of a label.
+pub(super) fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a String> {
+    metadata.labels.as_ref()?.get(key)
+}
+
+/// Namespace and name of an object. A manifest may leave the namespace out; it is `default` then, as for kubectl.
+pub(super) fn object_name(metadata: &ObjectMeta, rule: NameRule, checks: &mut Checks) -> Option<ObjectName> {
+    let namespace = given(metadata.namespace.as_ref()).unwrap_or("default");
+    let namespace = checks.check(|| "metadata.namespace".into(), name(namespace, NameRule::Label));
+    let own = given(metadata.name.as_ref()).unwrap_or_default();
+    let own = checks.check(|| "metadata.name".into(), name(own, rule));
+    Some(ObjectName::new(namespace?, own?))
+}
+
+/// Checks a name; an empty one is missing.
+pub(super) fn name(text: &str, rule: NameRule) -> Result<&str, Problem> {
+    let valid = match rule {
+        NameRule::Label => is_label(text),
+        NameRule::Subdomain => text.len() <= 253 && text.split('.').all(is_subdomain_part),
+        NameRule::PortName => {
+            text.len() <= 15 && is_label(text) && text.bytes().any(|b| b.is_ascii_lowercase())
+        }
+    };
+    match text {
+        "" => Err(Problem::Required),
+        _ if valid => Ok(text),
+        _ => Err(Problem::NotAName { found: text.to_owned(), rule }),
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_subdomain_part(text)
+}
+
+fn is_subdomain_part(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// The name of a service port or endpoint port; absent and empty are the same.
+pub(super) fn port_name(text: Option<&String>) -> Result<Name, Problem> {
+    given(text).map_or(Ok(Name::from("")), |text| name(text, NameRule::Label).map(Name::from))
+}
+
+/// A port number.
+pub(super) fn port(number: i32) -> Result<NonZeroU16, Problem> {
+    let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+    port.ok_or(Problem::OutOfRange { least: 1, most: 65_535, found: number })
+}
+
+/// A port number where 0 is the same as absent.
+pub(super) fn optional_port(number: Option<i32>) -> Result<Option<NonZeroU16>, Problem> {
+    number.filter(|number| *number != 0).map(port).transpose()
+}
+
+/// A protocol; TCP where none is given.
+pub(super) fn protocol(text: Option<&String>) -> Result<Protocol, Problem> {
+    match given(text) {
+        None | Some("TCP") => Ok(Protocol::Tcp),
+        Some("UDP") => Ok(Protocol::Udp),
+        Some("SCTP") => Ok(Protocol::Sctp),
+        Some(other) => Err(not_supported("TCP, UDP, SCTP", other)),
+    }
+}
+
+/// An address family as the API writes it.
+pub(super) fn family(text: &str) -> Result<Family, Problem> {
+    match text {
+        "IPv4" => Ok(Family::Ipv4),
+        "IPv6" => Ok(Family::Ipv6),
+        "" => Err(Problem::Required),
+        other => Err(not_supported("IPv4, IPv6", other)),
+    }
+}
+
+/// The problem of a word outside its list.
+pub(super) fn not_supported(allowed: &'static str, found: &str) -> Problem {
+    Problem::NotSupported { allowed, found: found.to_owned() }
+}
+
+/// An address in its usual text form.
+///
+/// An IPv4-mapped IPv6 address is refused: the API reads it as IPv4, the kernel as IPv6.
+pub(super) fn address(text: &str) -> Result<IpAddr, Problem> {
+    let address: IpAddr = text.parse().map_err(|_| Problem::NotAnAddress(text.to_owned()))?;
+    if is_mapped(address) {
+        return Err(Problem::UnusableAddress { address, reason: "an IPv4 address written as IPv6" });
+    }
+    Ok(address)
+}
+
+/// An address that a Service or an endpoint can have: what the API server calls not special.
+pub(super) fn unicast_address(text: &str) -> Result<IpAddr, Problem> {
+    let address = address(text)?;
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let reason = match () {
+        () if address.is_unspecified() => "the unspecified address",
+        () if address.is_loopback() => "a loopback address",
+        () if address.is_multicast() => "a multicast address",
+        () if link_local => "a link-local address",
+        () => return Ok(address),
+    };
+    Err(Problem::UnusableAddress { address, reason })
+}
+
+fn is_mapped(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some())
+}
+
+/// A network in CIDR notation, blanks around it trimmed, host bits cleared.
+pub(super) fn network(text: &str) -> Result<Cidr, Problem> {
+    let wrong = || Problem::NotANetwork(text.to_owned());
+    let (start, prefix) = text.trim().split_once('/').ok_or_else(wrong)?;
+    // The library would take `+8` and `255.0.0.0` as well.
+    let decimal = prefix == "0" || (!prefix.starts_with('0') && prefix.bytes().all(|b| b.is_ascii_digit()));
+    let start: IpAddr = start.parse().map_err(|_| wrong())?;
+    let bits = prefix.parse().ok().filter(|_| decimal && !is_mapped(start)).ok_or_else(wrong)?;
+    Cidr::new(start, bits).ok_or_else(wrong)
+}
+
+/// The networks of a list, sorted, each once.
+pub(super) fn networks(list: Option<&Vec<String>>, field: &str, checks: &mut Checks) -> Vec<Cidr> {
+    let texts = list.into_iter().flatten().enumerate();
+    let mut networks: Vec<_> =
+        texts.filter_map(|(i, text)| checks.check(|| format!("{field}[{i}]"), network(text))).collect();
+    networks.sort_unstable();
+    networks.dedup();
+    networks
+}
+
+/// The pod that an endpoint points to.
+///
+/// The API server does not check these names and no rule depends on them, so one that cannot be a pod's counts as none.
+pub(super) fn pod_of(target: Option<&ObjectReference>, namespace: &str) -> Option<ObjectName> {
+    let target = target.filter(|target| target.kind.as_deref() == Some("Pod"))?;
+    let namespace = given(target.namespace.as_ref()).unwrap_or(namespace);
+    let namespace = name(namespace, NameRule::Label).ok()?;
+    let own = name(target.name.as_deref().unwrap_or_default(), NameRule::Subdomain).ok()?;
+    Some(ObjectName::new(namespace, own))
+}
+
+/// The name of the node that an endpoint or pod is on.
+pub(super) fn node_name(text: Option<&String>) -> Result<Option<Name>, Problem> {
+    given(text).map(|text| name(text, NameRule::Subdomain).map(Name::from)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_lose_their_host_bits_and_nothing_else_is_taken_for_one() {
+        let check = |text: &str, expected: Option<&str>| {
+            let found = network(text).ok().map(|network| network.to_string());
+            assert_eq!(found.as_deref(), expected, "{text:?}");
+        };
+        check(" 10.1.2.3/8 ", Some("10.0.0.0/8"));
+        check("0.0.0.0/0", Some("0.0.0.0/0"));
+        check("::/0", Some("::/0"));
+        check("fd00::1/64", Some("fd00::/64"));
+        for wrong in [
+            "",
+            "/",
+            "10.0.0.0",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "010.0.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "::ffff:10.0.0.0/104",
+            "fd00::/129",
+            "10.0.0.0/8/8",
+        ] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn addresses_are_unicast_and_written_in_one_way() {
+        let check = |text: &str, valid: bool| assert_eq!(unicast_address(text).is_ok(), valid, "{text:?}");
+        for valid in ["10.0.0.1", "192.168.0.255", "fd00::1", "2001:db8::a"] {
+            check(valid, true);
+        }
+        for wrong in [
+            "",
+            "10.0.0",
+            "10.0.0.01",
+            "010.0.0.1",
+            "10.0.0.256",
+            " 10.0.0.1",
+            "10.0.0.1/32",
+            "fd00::1%eth0",
+            "::ffff:10.0.0.1",
+            "0.0.0.0",
+            "::",
+            "127.0.0.1",
+            "::1",
+            "169.254.1.1",
+            "fe80::1",
+            "224.0.0.1",
+            "ff02::1",
+        ] {
+            check(wrong, false);
+        }
+    }
+
+    #[test]
+    fn names_follow_their_rule() {
+        let long = "a".repeat(63);
+        let parts = [long.as_str(); 4].join(".");
+        let check = |rule: NameRule, text: &str, valid: bool| {
+            assert_eq!(name(text, rule).is_ok(), valid, "{rule:?} {text:?}");
+        };
+        for (text, label, subdomain, port) in [
+            ("web", true, true, true),
+            ("1web", true, true, true),
+            ("80", true, true, false),
+            ("web-1.shop", false, true, false),
+            (long.as_str(), true, true, false),
+            (&format!("{long}a"), false, true, false),
+            (&parts[..253], false, true, false),
+            (&parts, false, false, false),
+            ("", false, false, false),
+            ("-web", false, false, false),
+            ("web-", false, false, false),
+            ("Web", false, false, false),
+            ("a..b", false, false, false),
+            ("a/b", false, false, false),
+            ("wéb", false, false, false),
+            ("a\" accept", false, false, false),
+        ] {
+            check(NameRule::Label, text, label);
+            check(NameRule::Subdomain, text, subdomain);
+            check(NameRule::PortName, text, port);
+        }
+    }
+}
