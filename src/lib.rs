@@ -5,3 +5,4 @@
 
 pub mod convert;
 pub mod manifests;
+pub mod netlink;

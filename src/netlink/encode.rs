@@ -1,0 +1,235 @@
+//! Transactions as batches.
+
+use std::ffi::{CStr, CString};
+use std::sync::LazyLock;
+
+use nftnl::MsgType;
+use svcnat_rules::net::Family;
+use svcnat_rules::ruleset::{BaseHook, ChainType, Rule, SetData, SetDefinition, TABLE_COMMENT, concat_id};
+use svcnat_rules::transaction::{Change, Operation, Place, Transaction};
+
+use super::batch::{Batch, Builder};
+use super::constants::{chain as chain_number, nlm, rule as rule_number, set as set_number};
+use super::element::{self, check_comment, kernel_len};
+use super::error::EncodeError;
+use super::handle::{self, Request, SetNumber};
+use super::{expr, userdata};
+
+/// [`TABLE`](svcnat_rules::ruleset::TABLE) as libnftnl takes it.
+const TABLE: &CStr = c"svcnat";
+
+/// How a transaction is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The generation of the kernel's ruleset that the transaction was computed from
+    /// ([`Installed::generation`](svcnat_rules::installed::Installed)). With it, the kernel refuses the batch if
+    /// anything has changed since.
+    pub generation: Option<u32>,
+    /// Whether the kernel is asked to acknowledge the end of the batch, which it can from Linux 6.10 on.
+    pub acknowledge: bool,
+}
+
+impl Default for Options {
+    /// No generation; an acknowledgement where the running kernel gives one.
+    fn default() -> Self {
+        Self { generation: None, acknowledge: *ACKNOWLEDGES }
+    }
+}
+
+static ACKNOWLEDGES: LazyLock<bool> = LazyLock::new(|| {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").is_ok_and(|release| acknowledges(&release))
+});
+
+/// Whether a kernel with this release acknowledges the end of a batch.
+fn acknowledges(release: &str) -> bool {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 10))
+}
+
+/// Encodes a transaction. Both families go into one batch.
+///
+/// # Errors
+///
+/// Where the transaction says something that no kernel could take: a name that is too long, a value that is not what
+/// its set holds. The compiler makes none of these.
+pub fn encode(transaction: &Transaction<'_>, options: &Options) -> Result<Batch, EncodeError> {
+    let mut encoder = Encoder { batch: Builder::new(options), sets: 0 };
+    for operation in &transaction.operations {
+        encoder.operation(operation)?;
+    }
+    Ok(encoder.batch.finish())
+}
+
+struct Encoder {
+    batch: Builder,
+    /// How many sets the batch has made: the kernel wants a number for each.
+    sets: u32,
+}
+
+impl Encoder {
+    fn operation(&mut self, operation: &Operation<'_>) -> Result<(), EncodeError> {
+        let family = operation.family;
+        match &operation.change {
+            Change::AddTable => {
+                let table =
+                    handle::Table::new(family, TABLE).with_userdata(&userdata::comment(TABLE_COMMENT));
+                self.add(&table, nlm::F_CREATE);
+            }
+            Change::DeleteTable => self.delete(&handle::Table::new(family, TABLE)),
+            Change::AddChain { name, hook } => {
+                let chain = handle::Chain::new(family, TABLE, &EncodeError::check_name(name)?);
+                self.add(&with_hook(chain, *hook), nlm::F_CREATE | nlm::F_EXCL);
+            }
+            Change::DeleteChain { name } => {
+                self.delete(&handle::Chain::new(family, TABLE, &EncodeError::check_name(name)?));
+            }
+            Change::FlushChain { name } => {
+                // A rule without a handle means all of the chain.
+                self.delete(&handle::Rule::new(family, TABLE, &EncodeError::check_name(name)?));
+            }
+            Change::AddRule { chain, rule, place } => {
+                let encoded = encode_rule(family, &EncodeError::check_name(chain)?, rule)?;
+                match place {
+                    Place::End => self.add(&encoded, nlm::F_CREATE | nlm::F_APPEND),
+                    // Without F_APPEND the position is the rule behind the new one.
+                    Place::Before(handle) => self.add(&encoded.with_position(*handle), nlm::F_CREATE),
+                }
+            }
+            Change::ReplaceRule { chain, handle, rule } => {
+                let encoded = encode_rule(family, &EncodeError::check_name(chain)?, rule)?;
+                self.add(&encoded.with_handle(*handle), nlm::F_REPLACE);
+            }
+            Change::DeleteRule { chain, handle } => {
+                let rule = handle::Rule::new(family, TABLE, &EncodeError::check_name(chain)?);
+                self.delete(&rule.with_handle(*handle));
+            }
+            Change::AddSet { name, definition } => {
+                self.sets += 1;
+                let set = encode_set(family, &EncodeError::check_name(name)?, definition, self.sets)?;
+                self.add(&set, nlm::F_CREATE | nlm::F_EXCL);
+            }
+            Change::DeleteSet { name } => {
+                self.delete(&handle::Set::new(family, TABLE, &EncodeError::check_name(name)?));
+            }
+            Change::AddElements { set, definition, elements } => {
+                element::append(&mut self.batch, family, set, definition, elements, true)?;
+            }
+            Change::DeleteElements { set, definition, elements } => {
+                element::append(&mut self.batch, family, set, definition, elements, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add<T>(&mut self, object: &T, flags: u16)
+    where
+        for<'a> Request<'a, T>: nftnl::NlMsg,
+    {
+        self.batch.add(&Request { object, flags }, MsgType::Add);
+    }
+
+    fn delete<T>(&mut self, object: &T)
+    where
+        for<'a> Request<'a, T>: nftnl::NlMsg,
+    {
+        self.batch.add(&Request { object, flags: 0 }, MsgType::Del);
+    }
+}
+
+fn with_hook(chain: handle::Chain, hook: Option<BaseHook>) -> handle::Chain {
+    let Some(base) = hook else { return chain };
+    let kind = match base.kind {
+        ChainType::Filter => c"filter",
+        ChainType::Nat => c"nat",
+    };
+    chain.with_hook(kind, base.hook.number(), base.priority, chain_number::ACCEPT)
+}
+
+fn encode_rule(family: Family, chain: &CString, rule: &Rule) -> Result<handle::Rule, EncodeError> {
+    if rule.exprs.len() > rule_number::MAX_EXPRESSIONS {
+        return Err(EncodeError::Rule(rule.exprs.len()));
+    }
+    let mut encoded = handle::Rule::new(family, TABLE, chain);
+    for expr in &rule.exprs {
+        encoded.push(expr::encode(family, expr)?);
+    }
+    Ok(match &rule.comment {
+        Some(comment) => encoded.with_userdata(&userdata::comment(check_comment(comment)?)),
+        None => encoded,
+    })
+}
+
+fn encode_set(
+    family: Family,
+    name: &CString,
+    definition: &SetDefinition,
+    id: u32,
+) -> Result<handle::Set, EncodeError> {
+    let key = &definition.key;
+    let number = |len: usize| u32::try_from(len).map_err(|_| EncodeError::Value(len));
+    let mut set = handle::Set::new(family, TABLE, name)
+        .number(SetNumber::Flags, flags(definition))
+        .number(SetNumber::KeyType, concat_id(key))
+        .number(SetNumber::KeyLen, number(kernel_len(key))?)
+        .number(SetNumber::Id, id)
+        .with_userdata(&userdata::set(family, definition));
+    match &definition.data {
+        SetData::None => {}
+        SetData::Verdict => {
+            set = set.number(SetNumber::DataType, set_number::VERDICT).number(SetNumber::DataLen, 0);
+        }
+        SetData::Value(data) => {
+            set = set
+                .number(SetNumber::DataType, concat_id(data))
+                .number(SetNumber::DataLen, number(kernel_len(data))?);
+        }
+    }
+    if let Some(size) = definition.size {
+        set = set.number(SetNumber::Size, size);
+    }
+    if definition.interval {
+        let lengths: Vec<u8> = key.iter().filter_map(|field| u8::try_from(field.byte_len()).ok()).collect();
+        set = set.with_field_lengths(&lengths);
+    }
+    Ok(set)
+}
+
+/// `NFTA_SET_FLAGS` of a declaration.
+pub(super) fn flags(definition: &SetDefinition) -> u32 {
+    let mut flags = 0;
+    if definition.is_map() {
+        flags |= set_number::FLAG_MAP;
+    }
+    if definition.interval {
+        flags |= set_number::FLAG_INTERVAL | set_number::FLAG_CONCAT;
+    }
+    if definition.dynamic {
+        flags |= set_number::FLAG_TIMEOUT | set_number::FLAG_EVAL;
+    }
+    flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_acknowledges_from_6_10_on() {
+        #[track_caller]
+        fn check(release: &str, expected: bool) {
+            assert_eq!(acknowledges(release), expected, "{release}");
+        }
+        check("6.18.44-fc-v669\n", true);
+        check("6.10.0", true);
+        check("6.9.12-generic", false);
+        check("5.15.0-91-generic", false);
+        check("7.0-rc1", true);
+        check("", false);
+        check("linux", false);
+    }
+
+    #[test]
+    fn the_table_is_ours() {
+        assert_eq!(TABLE.to_bytes(), svcnat_rules::ruleset::TABLE.as_bytes());
+    }
+}

@@ -1,0 +1,15 @@
+//! The netlink back end against the running kernel, in network namespaces of the tests' own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy does not see that helpers are tests"
+)]
+
+mod batches;
+mod foreign;
+mod namespace;
+mod refusals;
+mod round_trip;
+mod simulated;
