@@ -1,0 +1,42 @@
+# `make` alone lists the targets.
+
+# Without a login shell, rustup's installation is not found, nor are the administrator's programs for other users.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)/debug
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fmt clippy doc unit bench deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: deps ## build svcnat and show it at work on real packets, in network namespaces
+	@cargo build --locked --package svcnat --package svcnat-lab --bins
+	@$(TARGET)/svcnat-demo --svcnat $(TARGET)/svcnat
+
+# One after the other even with -j, and the tests last, so that the output ends with their results.
+test: deps ## check everything: formatting, lints, documentation, all tests
+	$(MAKE) fmt
+	$(MAKE) clippy
+	$(MAKE) doc
+	$(MAKE) unit
+
+fmt: ## check the formatting
+	cargo fmt --all --check
+
+clippy: deps ## run the lints; warnings are errors
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc: deps ## build the documentation; warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+unit: deps ## run all tests, those with real packets too
+	cargo test --locked --workspace
+
+bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (a quarter of an hour)
+	cargo bench --locked --bench pure
+	cargo bench --locked --bench kernel -- --page $(CURDIR)/docs/benchmarks.md
+
+deps: ## install the Debian packages that are missing
+	@.ci/deps
