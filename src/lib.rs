@@ -3,6 +3,8 @@
 //! The rules themselves are the business of the crate `svcnat_rules`; this crate has what surrounds it: sources of
 //! cluster state, kernel back ends, the command line.
 
+pub mod cli;
+mod compiler;
 pub mod conntrack;
 pub mod convert;
 pub mod manifests;

@@ -1,0 +1,37 @@
+//! What should be in the kernel, for the commands that compare it with what is.
+
+use svcnat_rules::cluster::Cluster;
+use svcnat_rules::compile::{Compiled, Conflict};
+use svcnat_rules::config::Config;
+use svcnat_rules::installed::Installed;
+use svcnat_rules::layout::slots_in;
+
+use super::{Failure, ManifestOptions, RuleOptions};
+use crate::compiler;
+
+/// All that the ruleset follows from, but for what is installed.
+pub(super) struct Desired {
+    pub(super) cluster: Cluster,
+    pub(super) config: Config,
+}
+
+impl Desired {
+    /// Reads the manifests.
+    pub(super) fn read(manifests: &ManifestOptions, rules: &RuleOptions) -> Result<Self, Failure> {
+        let config = rules.config()?;
+        let cluster = manifests.read(&config.node_name)?.cluster;
+        Ok(Self { cluster, config })
+    }
+
+    /// Compiles, with backends kept in the slots that they have in the kernel.
+    pub(super) fn compile(&self, installed: &Installed) -> Result<Compiled, Failure> {
+        Ok(compiler::compile(&self.cluster, &self.config, &slots_in(installed))?)
+    }
+}
+
+/// Warns of frontends that Services want and do not get.
+pub(super) fn warn_of(conflicts: &[Conflict]) {
+    for conflict in conflicts {
+        tracing::warn!("conflict: {conflict}");
+    }
+}

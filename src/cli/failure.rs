@@ -1,0 +1,59 @@
+//! Why a command failed, and which exit code tells it to scripts.
+
+use std::io;
+use std::process::ExitCode;
+
+use svcnat_rules::simulate::SimulateError;
+use thiserror::Error;
+
+use crate::manifests::ManifestErrors;
+use crate::netlink;
+
+/// The part of `--help` that documents exit codes.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or nothing to do; diff: there is no difference
+  1  diff: there are differences
+  2  the command line cannot be understood
+  3  the manifests cannot be read; nothing was done
+  4  the kernel cannot be asked, or refused; or a defect of svcnat was found; nothing was done
+  5  the output cannot be written";
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// An option's value that clap cannot judge by itself.
+    #[error("{0}")]
+    Usage(String),
+    /// Some manifests cannot be read.
+    #[error(transparent)]
+    Manifests(#[from] ManifestErrors),
+    /// The kernel back end failed.
+    #[error(transparent)]
+    Kernel(#[from] netlink::Error),
+    /// The transaction cannot be said in netlink: a defect of svcnat, like [`Failure::Invalid`].
+    #[error("svcnat made an invalid transaction, nothing was done; please report it: {0}")]
+    Encode(#[from] netlink::EncodeError),
+    /// The compiler made a ruleset that breaks its own rules: a defect of svcnat, found before it did harm.
+    #[error("svcnat made an invalid ruleset, nothing was done; please report it: {0}")]
+    Invalid(#[from] svcnat_rules::verify::Violation),
+    /// The rules, read from the kernel or made, cannot be followed.
+    #[error("cannot tell what becomes of the packet: {0}")]
+    Simulate(#[from] SimulateError),
+    /// Standard output cannot be written to.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// The exit code, as `--help` documents it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Manifests(_) => 3,
+            Self::Kernel(_) | Self::Encode(_) | Self::Invalid(_) | Self::Simulate(_) => 4,
+            Self::Output(_) => 5,
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! The command line: what operators type, and what they are told.
+//!
+//! Results go to standard output, everything else to standard error; [`Failure`] says which exit code means what.
+
+mod apply;
+mod cleanup;
+mod desired;
+mod diff;
+mod failure;
+mod options;
+mod output;
+mod render;
+pub mod trace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+pub use options::{ManifestOptions, RuleOptions};
+
+/// Kubernetes Services as nftables rules: compiled, compared with the kernel, applied in one transaction.
+#[derive(Debug, Parser)]
+#[command(name = "svcnat", version, max_term_width = 100, after_help = failure::EXIT_CODES)]
+pub struct Cli {
+    /// Say more on standard error; twice for even more (RUST_LOG overrides it)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Render(render::Render),
+    Diff(diff::Diff),
+    Apply(apply::Apply),
+    Cleanup(cleanup::Cleanup),
+    Trace(trace::Trace),
+}
+
+impl Cli {
+    /// How much to say on standard error, 0 for warnings only.
+    #[must_use]
+    pub fn verbosity(&self) -> u8 {
+        self.verbose
+    }
+
+    /// Does what was asked for and says which exit code tells of it; 0, but where `diff` finds differences.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        match &self.command {
+            Command::Render(render) => render.run(),
+            Command::Diff(diff) => return diff.run(),
+            Command::Apply(apply) => apply.run(),
+            Command::Cleanup(cleanup) => cleanup.run(),
+            Command::Trace(trace) => trace.run(),
+        }
+        .map(|()| ExitCode::SUCCESS)
+    }
+}
