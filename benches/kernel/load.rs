@@ -1,0 +1,139 @@
+//! Loading everything, reading it back, and starting with a kernel that has everything already.
+
+use std::time::Duration;
+
+use svcnat::netlink::{self, encode};
+use svcnat_rules::cluster::Cluster;
+use svcnat_rules::compile::compile;
+use svcnat_rules::config::Config;
+use svcnat_rules::diff::diff;
+use svcnat_rules::installed::Installed;
+use svcnat_rules::layout::{Slots, slots_in};
+use svcnat_rules::net::Protocol;
+
+use crate::cluster::{Maker, Size, config};
+use crate::sample::{Effort, Samples, timed};
+use crate::{LAYOUTS, Result, kernel, peer};
+
+/// What was measured for one size.
+#[derive(Debug)]
+pub struct Load {
+    /// The size.
+    pub size: Size,
+    /// svcnat's layouts, in the order of [`LAYOUTS`].
+    pub ours: Vec<Ours>,
+    /// The peer's shape; empty where nft lost our patience.
+    pub peer: Samples,
+    /// The part of it that was spent in the kernel.
+    pub peer_kernel: Samples,
+    /// How large its script is in bytes.
+    pub peer_bytes: usize,
+}
+
+/// What was measured for one of svcnat's layouts.
+#[derive(Debug, Default)]
+pub struct Ours {
+    /// The compile from scratch.
+    pub compile: Samples,
+    /// From the transaction to the batch.
+    pub encode: Samples,
+    /// The `sendmsg` that carries the batch: the kernel's own time.
+    pub kernel: Samples,
+    /// From the transaction to the kernel's answer.
+    pub total: Samples,
+    /// The same divided by the kernel's own time.
+    pub ratio: Option<f64>,
+    /// How large the batch is in bytes.
+    pub bytes: usize,
+    /// Reading all of it back.
+    pub read: Samples,
+    /// A start with an unchanged kernel: read, compile, compare.
+    pub start: Samples,
+}
+
+const EFFORT: Effort = Effort { samples: 7, time: Duration::from_secs(12) };
+const PEER_EFFORT: Effort = Effort { samples: 5, time: Duration::from_secs(8) };
+
+/// Measures one size.
+pub fn measure(size: Size, patience: Duration) -> Result<Load> {
+    let cluster = Maker::new(size, Protocol::Tcp).cluster();
+    let mut ours = Vec::new();
+    for (_, layout) in LAYOUTS {
+        let config = config(layout);
+        let mut layout = Ours::default();
+        EFFORT.repeat(|| kernel::in_namespace(|| layout.once(&cluster, &config)))?;
+        layout.ratio = quotient(layout.total.median(), layout.kernel.median());
+        ours.push(layout);
+    }
+    let script = peer::full(&cluster);
+    let mut load = Load {
+        size,
+        ours,
+        peer: Samples::default(),
+        peer_kernel: Samples::default(),
+        peer_bytes: script.len(),
+    };
+    PEER_EFFORT.repeat(|| {
+        if let Some(time) = kernel::in_namespace(|| kernel::nft(&script, patience))? {
+            load.peer.push(time.total);
+            load.peer_kernel.push(time.kernel);
+        }
+        Ok::<(), crate::Error>(())
+    })?;
+    Ok(load)
+}
+
+/// How many times as long one time is as another.
+pub fn quotient(time: Option<Duration>, other: Option<Duration>) -> Option<f64> {
+    let (time, other) = (time?, other?);
+    (!other.is_zero()).then(|| time.as_secs_f64() / other.as_secs_f64())
+}
+
+impl Ours {
+    fn once(&mut self, cluster: &Cluster, config: &Config) -> Result<()> {
+        let (mut netlink, spent) = kernel::open()?;
+        let (compiled, compile_time) = timed(|| compile(cluster, config, &Slots::default()));
+        let nothing = Installed::default();
+        let transaction = diff(&compiled.ruleset, &nothing);
+        let before = spent.get();
+        let ((encode_time, bytes), total) = timed(|| {
+            let (batch, time) = timed(|| encode(&transaction, &netlink::Options::default()));
+            let batch = batch?;
+            netlink.apply(&batch)?;
+            Ok::<_, crate::Error>((time, batch.as_bytes().len()))
+        })
+        .flatten()?;
+        self.compile.push(compile_time);
+        self.encode.push(encode_time);
+        self.kernel.push(spent.get() - before);
+        self.total.push(total);
+        self.bytes = bytes;
+        drop(transaction);
+        drop(compiled);
+
+        let (installed, read) = timed(|| netlink.read());
+        let installed = installed?;
+        let (unchanged, compare) = timed(|| {
+            let compiled = compile(cluster, config, &slots_in(&installed));
+            diff(&compiled.ruleset, &installed).is_empty()
+        });
+        if !unchanged {
+            return Err("what was read back is not what was loaded".into());
+        }
+        self.read.push(read);
+        self.start.push(read + compare);
+        Ok(())
+    }
+}
+
+/// Carries an error out of what was timed.
+trait Flatten<T> {
+    fn flatten(self) -> Result<(T, Duration)>;
+}
+
+impl<T> Flatten<T> for (Result<T>, Duration) {
+    fn flatten(self) -> Result<(T, Duration)> {
+        let (result, time) = self;
+        result.map(|value| (value, time))
+    }
+}

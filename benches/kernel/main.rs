@@ -1,0 +1,84 @@
+//! Measures svcnat against the kernel, side by side with the rules that kube-proxy would load, and writes the page
+//! `docs/benchmarks.md`. Everything happens in network namespaces.
+#![allow(clippy::print_stderr, reason = "it takes minutes, so it says where it is")]
+
+mod changes;
+#[path = "../cluster/mod.rs"]
+mod cluster;
+mod connections;
+mod kernel;
+mod load;
+mod machine;
+mod memory;
+mod options;
+mod page;
+mod peer;
+mod plot;
+mod report;
+mod sample;
+mod targets;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use svcnat_rules::config::Layout;
+
+use cluster::Size;
+use options::Options;
+use report::Results;
+
+/// Whatever goes wrong ends the benchmark, and is said.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+/// See [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// svcnat's layouts, in the order of every table.
+pub const LAYOUTS: [(&str, Layout); 2] = [("maps", Layout::Maps), ("chains", Layout::Chains)];
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("benchmark: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    if let Some(arguments) = &options.hold {
+        return memory::hold(arguments);
+    }
+    let results = measure(options)?;
+    match &options.page {
+        Some(page) => report::write(&results, page),
+        None => Ok(std::io::stdout().write_all(report::text(&results)?.as_bytes())?),
+    }
+}
+
+fn measure(options: &Options) -> Result<Results> {
+    let patience = options.patience();
+    let mut results = Results { main: options.main_size(), ..Results::default() };
+    results.machine = machine::describe()?;
+    for size in options.sizes() {
+        eprintln!("{size}: memory");
+        results.memory.extend(memory::measure(size)?);
+    }
+    for size in options.sizes() {
+        eprintln!("{size}: loads");
+        results.loads.push(load::measure(size, patience)?);
+    }
+    for &services in &options.services {
+        let size = Size { services, ..options.main_size() };
+        eprintln!("{size}: changes");
+        results.changes.extend(changes::measure(size, patience)?);
+    }
+    // More Services would only fill the caches with other things than rules.
+    for &backends in &options.backends {
+        let size = Size { backends, ..options.main_size() };
+        eprintln!("{size}: connections");
+        results.connections.push(connections::measure(size, patience)?);
+    }
+    Ok(results)
+}
