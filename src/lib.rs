@@ -9,4 +9,5 @@ pub mod conntrack;
 pub mod convert;
 pub mod manifests;
 pub mod netlink;
+pub mod source;
 pub mod stale;
