@@ -20,5 +20,6 @@ pub mod resolve;
 pub mod route;
 pub mod ruleset;
 pub mod simulate;
+pub mod stages;
 pub mod transaction;
 pub mod verify;

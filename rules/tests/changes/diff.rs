@@ -22,9 +22,9 @@ use svcnat_rules::ruleset::{Expr, Ruleset, Value};
 use svcnat_rules::transaction::{Change, Summary};
 
 /// The layouts between which a node may go over.
-const LAYOUTS: [Layout; 2] = [Layout::Chains, Layout::Maps];
+pub const LAYOUTS: [Layout; 2] = [Layout::Chains, Layout::Maps];
 
-fn ruleset(world: &World, layout: Layout, slots: &Slots) -> Ruleset {
+pub fn ruleset(world: &World, layout: Layout, slots: &Slots) -> Ruleset {
     let config = svcnat_rules::config::Config { layout, ..world.config.clone() };
     compile(&world.cluster, &config, slots).ruleset
 }
@@ -78,7 +78,7 @@ fn check_slots(before: &Installed, after: &Installed) {
 }
 
 /// A world, and one that shares what the bits say with it.
-fn arb_change() -> impl Strategy<Value = (World, World)> {
+pub fn arb_change() -> impl Strategy<Value = (World, World)> {
     (arb_world(), arb_world(), any::<u64>()).prop_map(|(before, other, bits)| {
         let mut after = before.clone();
         let mut bits = (0..64).map(move |bit| bits >> bit & 1 == 1).cycle();

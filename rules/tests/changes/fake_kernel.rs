@@ -21,6 +21,8 @@ pub struct FakeKernel {
     opaque_rules: BTreeSet<u64>,
     /// Sets whose declaration a reader does not understand.
     opaque_sets: BTreeSet<(Family, Name)>,
+    /// Whether a chain goes only when no element leads to it before the transaction, as before Linux 6.2.
+    holds_on_to_chains: bool,
 }
 
 impl FakeKernel {
@@ -35,6 +37,11 @@ impl FakeKernel {
         }
         kernel.next_handle = next;
         kernel
+    }
+
+    /// A kernel from before Linux 6.2, which holds nothing.
+    pub fn holding_on_to_chains() -> Self {
+        Self { holds_on_to_chains: true, ..Self::default() }
     }
 
     /// Makes a rule one that a reader does not understand.
@@ -71,6 +78,13 @@ impl FakeKernel {
     pub fn apply(&mut self, transaction: &Transaction<'_>) -> Result<(), String> {
         let mut next = self.clone();
         for operation in &transaction.operations {
+            if let Change::DeleteChain { name } = operation.change
+                && self.holds_on_to_chains
+                && let Some(table) = self.state.tables.get(&operation.family)
+                && elements_lead_to(table, name)
+            {
+                return Err(format!("elements led to chain {name} until now"));
+            }
             next.step(operation).map_err(|reason| format!("{reason}: {:?}", operation.change))?;
         }
         *self = next;
@@ -203,10 +217,7 @@ fn position(chain: &InstalledChain, handle: u64) -> Result<usize, String> {
 
 fn delete_chain(table: &mut InstalledTable, name: &Name) -> Result<(), String> {
     let jumped = rules(table).any(|rule| chains_of(rule).any(|chain| chain == name));
-    let mapped = table.sets.values().flat_map(|set| set.elements.values()).any(
-        |element| matches!(&element.data, ElementData::Verdict(verdict) if verdict.chain() == Some(name)),
-    );
-    if jumped || mapped {
+    if jumped || elements_lead_to(table, name) {
         return Err("chain in use".to_owned());
     }
     match table.chains.remove(name) {
@@ -214,6 +225,12 @@ fn delete_chain(table: &mut InstalledTable, name: &Name) -> Result<(), String> {
         Some(_) => Err("chain has rules".to_owned()),
         None => Err("no chain".to_owned()),
     }
+}
+
+fn elements_lead_to(table: &InstalledTable, name: &Name) -> bool {
+    table.sets.values().flat_map(|set| set.elements.values()).any(
+        |element| matches!(&element.data, ElementData::Verdict(verdict) if verdict.chain() == Some(name)),
+    )
 }
 
 fn check_references(table: &InstalledTable, rule: &Rule) -> Result<(), String> {

@@ -5,5 +5,8 @@
 mod counts;
 mod diff;
 mod engine;
+#[path = "../facts/mod.rs"]
+mod facts;
 mod fake_kernel;
 mod foreign;
+mod stages;
