@@ -2,18 +2,20 @@
 
 use clap::Args;
 use svcnat_rules::diff::diff;
+use svcnat_rules::stages::Importance;
 use svcnat_rules::transaction::{Summary, Transaction};
 
 use super::desired::{self, Desired};
 use super::output::{self, ScriptFormat};
 use super::{Failure, ManifestOptions, RuleOptions};
-use crate::netlink::{self, Netlink, Options, encode};
+use crate::netlink::{Netlink, Options};
 use crate::stale::{self, Removed};
 
 /// Bring the kernel's rules in line with the manifests, in one transaction
 ///
 /// What the kernel holds is read first and only the difference is sent, so connections, affinity and rules that stay
-/// are not touched; a second time nothing changes. Either all of it is in force afterwards or nothing.
+/// are not touched; a second time nothing changes. Either all of it is in force afterwards or nothing; a warning says
+/// so where the kernel's limits on sockets make it go in parts, the most important Services first.
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     #[command(flatten)]
@@ -49,13 +51,13 @@ impl Apply {
             let transaction = diff(&compiled.ruleset, &installed);
             if !self.dry_run && !transaction.is_empty() {
                 let options = Options { generation: Some(installed.generation), ..Options::default() };
-                match kernel.apply(&encode(&transaction, &options)?) {
-                    Err(netlink::Error::GenerationMoved) if attempt < ATTEMPTS => {
+                match kernel.commit(&transaction, &options, || Importance::of(&desired.cluster)) {
+                    Err(error) if error.is_outdated() && attempt < ATTEMPTS => {
                         attempt += 1;
                         continue;
                     }
                     result => result?,
-                }
+                };
             }
             desired::warn_of(&compiled.conflicts);
             if let Some(format) = self.output {

@@ -16,7 +16,8 @@ Exit codes:
   1  diff: there are differences
   2  the command line cannot be understood
   3  the manifests cannot be read; nothing was done
-  4  the kernel cannot be asked, or refused; or a defect of svcnat was found; nothing was done
+  4  the kernel cannot be asked, or refused; or a defect of svcnat was found; nothing was done, or what the
+     message says
   5  the output cannot be written";
 
 /// Why a command failed.
@@ -31,6 +32,9 @@ pub enum Failure {
     /// The kernel back end failed.
     #[error(transparent)]
     Kernel(#[from] netlink::Error),
+    /// The transaction is not in force, or not all of it.
+    #[error(transparent)]
+    Commit(#[from] netlink::CommitError),
     /// The transaction cannot be said in netlink: a defect of svcnat, like [`Failure::Invalid`].
     #[error("svcnat made an invalid transaction, nothing was done; please report it: {0}")]
     Encode(#[from] netlink::EncodeError),
@@ -52,7 +56,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::Manifests(_) => 3,
-            Self::Kernel(_) | Self::Encode(_) | Self::Invalid(_) | Self::Simulate(_) => 4,
+            Self::Kernel(_) | Self::Commit(_) | Self::Encode(_) | Self::Invalid(_) | Self::Simulate(_) => 4,
             Self::Output(_) => 5,
         })
     }

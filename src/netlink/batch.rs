@@ -70,6 +70,21 @@ impl Batch {
     }
 }
 
+/// A place in a batch in the making, between two messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    bytes: usize,
+    messages: usize,
+}
+
+impl Mark {
+    /// Whether nothing but BEGIN is before it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.messages <= 1
+    }
+}
+
 /// A batch in the making.
 pub struct Builder {
     batch: Batch,
@@ -96,6 +111,25 @@ impl Builder {
             }
         });
         builder
+    }
+
+    /// The place behind the last message.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.batch.bytes.len(), messages: self.batch.starts.len() }
+    }
+
+    /// Takes back all messages behind a place.
+    pub fn undo(&mut self, mark: Mark) {
+        self.batch.bytes.truncate(mark.bytes);
+        self.batch.starts.truncate(mark.messages);
+        self.batch.keys.retain(|(first, _)| *first < mark.messages);
+    }
+
+    /// How many bytes the batch would have if it ended here: END has headers only.
+    #[must_use]
+    pub fn finished_len(&self) -> usize {
+        self.batch.bytes.len() + message::BODY
     }
 
     /// Takes note that a message begins here, and gives its sequence number.

@@ -1,18 +1,19 @@
 //! Transactions as batches.
 
 use std::ffi::{CStr, CString};
-use std::sync::LazyLock;
 
 use nftnl::MsgType;
 use svcnat_rules::net::Family;
 use svcnat_rules::ruleset::{BaseHook, ChainType, Rule, SetData, SetDefinition, TABLE_COMMENT, concat_id};
+use svcnat_rules::stages::ChainsGo;
 use svcnat_rules::transaction::{Change, Operation, Place, Transaction};
 
-use super::batch::{Batch, Builder};
+use super::batch::{Batch, Builder, Mark};
 use super::constants::{chain as chain_number, nlm, rule as rule_number, set as set_number};
 use super::element::{self, check_comment, kernel_len};
 use super::error::EncodeError;
 use super::handle::{self, Request, SetNumber};
+use super::release::is_since;
 use super::{expr, userdata};
 
 /// [`TABLE`](svcnat_rules::ruleset::TABLE) as libnftnl takes it.
@@ -27,23 +28,24 @@ pub struct Options {
     pub generation: Option<u32>,
     /// Whether the kernel is asked to acknowledge the end of the batch, which it can from Linux 6.10 on.
     pub acknowledge: bool,
+    /// Whether the kernel lets a chain go together with the elements that lead to it, which it does from Linux 6.2 on.
+    pub chains_go: ChainsGo,
 }
 
 impl Default for Options {
-    /// No generation; an acknowledgement where the running kernel gives one.
+    /// No generation; the rest as the running kernel has it.
     fn default() -> Self {
-        Self { generation: None, acknowledge: *ACKNOWLEDGES }
+        let chains_go = if is_since(6, 2) { ChainsGo::WithElements } else { ChainsGo::AfterElements };
+        Self { generation: None, acknowledge: is_since(6, 10), chains_go }
     }
 }
 
-static ACKNOWLEDGES: LazyLock<bool> = LazyLock::new(|| {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease").is_ok_and(|release| acknowledges(&release))
-});
-
-/// Whether a kernel with this release acknowledges the end of a batch.
-fn acknowledges(release: &str) -> bool {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
-    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 10))
+impl Options {
+    /// The options for the next batch, when one with these is in force: each commit makes one new generation, never 0.
+    pub(super) fn after_commit(self) -> Self {
+        let next = |generation: u32| generation.checked_add(1).unwrap_or(1);
+        Self { generation: self.generation.map(next), ..self }
+    }
 }
 
 /// Encodes a transaction. Both families go into one batch.
@@ -53,20 +55,45 @@ fn acknowledges(release: &str) -> bool {
 /// Where the transaction says something that no kernel could take: a name that is too long, a value that is not what
 /// its set holds. The compiler makes none of these.
 pub fn encode(transaction: &Transaction<'_>, options: &Options) -> Result<Batch, EncodeError> {
-    let mut encoder = Encoder { batch: Builder::new(options), sets: 0 };
-    for operation in &transaction.operations {
-        encoder.operation(operation)?;
-    }
-    Ok(encoder.batch.finish())
+    let mut encoder = Encoder::new(options);
+    encoder.operations(transaction)?;
+    Ok(encoder.finish())
 }
 
-struct Encoder {
+/// A batch in the making.
+pub(super) struct Encoder {
     batch: Builder,
     /// How many sets the batch has made: the kernel wants a number for each.
     sets: u32,
 }
 
 impl Encoder {
+    pub(super) fn new(options: &Options) -> Self {
+        Self { batch: Builder::new(options), sets: 0 }
+    }
+
+    pub(super) fn operations(&mut self, transaction: &Transaction<'_>) -> Result<(), EncodeError> {
+        transaction.operations.iter().try_for_each(|operation| self.operation(operation))
+    }
+
+    /// The place to which [`undo`](Self::undo) leads back.
+    pub(super) fn mark(&self) -> Mark {
+        self.batch.mark()
+    }
+
+    pub(super) fn undo(&mut self, mark: Mark) {
+        self.batch.undo(mark);
+    }
+
+    /// How many bytes the batch would have if it ended here.
+    pub(super) fn finished_len(&self) -> usize {
+        self.batch.finished_len()
+    }
+
+    pub(super) fn finish(self) -> Batch {
+        self.batch.finish()
+    }
+
     fn operation(&mut self, operation: &Operation<'_>) -> Result<(), EncodeError> {
         let family = operation.family;
         match &operation.change {
@@ -212,21 +239,6 @@ pub(super) fn flags(definition: &SetDefinition) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernel_acknowledges_from_6_10_on() {
-        #[track_caller]
-        fn check(release: &str, expected: bool) {
-            assert_eq!(acknowledges(release), expected, "{release}");
-        }
-        check("6.18.44-fc-v669\n", true);
-        check("6.10.0", true);
-        check("6.9.12-generic", false);
-        check("5.15.0-91-generic", false);
-        check("7.0-rc1", true);
-        check("", false);
-        check("linux", false);
-    }
 
     #[test]
     fn the_table_is_ours() {

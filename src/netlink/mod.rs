@@ -13,6 +13,7 @@
 
 pub(crate) mod attr;
 mod batch;
+mod commit;
 #[allow(missing_docs, reason = "the kernel's names and numbers, explained by its headers")]
 pub(crate) mod constants;
 mod decode;
@@ -26,6 +27,7 @@ mod handle;
 mod label;
 pub(crate) mod message;
 mod read;
+mod release;
 mod socket;
 mod userdata;
 
@@ -34,6 +36,7 @@ use std::io;
 use nix::libc;
 
 pub use batch::Batch;
+pub use commit::{Commit, CommitError, batches, batches_within};
 pub use encode::{Options, encode};
 pub use error::{EncodeError, Error};
 pub use label::{Object, Suspect};

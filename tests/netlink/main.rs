@@ -8,6 +8,7 @@
 )]
 
 mod batches;
+mod commit;
 mod foreign;
 mod namespace;
 mod refusals;

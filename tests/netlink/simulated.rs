@@ -79,7 +79,7 @@ fn batch(acknowledge: bool) -> Batch {
     let name = "c".into();
     let changes = [Change::AddTable, Change::AddChain { name: &name, hook: None }];
     let operations = changes.map(|change| Operation { family: Family::Ipv4, change }).into();
-    encode(&Transaction { operations }, &Options { generation: None, acknowledge }).unwrap()
+    encode(&Transaction { operations }, &Options { acknowledge, ..Options::default() }).unwrap()
 }
 
 #[test]

@@ -19,6 +19,7 @@
 mod importance;
 mod parts;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 pub use importance::Importance;
@@ -40,16 +41,25 @@ pub enum ChainsGo {
 
 /// The transactions to apply one after the other, none of them empty. They come to the same as the one.
 #[must_use]
-pub fn stages(transaction: Transaction<'_>, chains_go: ChainsGo) -> Vec<Transaction<'_>> {
-    if !touches_verdicts(&transaction) {
-        return if transaction.is_empty() { Vec::new() } else { vec![transaction] };
+pub fn stages<'t, 'a>(
+    transaction: &'t Transaction<'a>,
+    chains_go: ChainsGo,
+) -> Vec<Cow<'t, Transaction<'a>>> {
+    if transaction.is_empty() {
+        return Vec::new();
+    }
+    if !touches_verdicts(transaction) {
+        return vec![Cow::Borrowed(transaction)];
     }
     let plans: HashMap<Family, Plan<'_>> = Family::ALL
         .into_iter()
-        .map(|family| (family, Plan::of(Tally::of(&transaction, family), chains_go)))
+        .map(|family| (family, Plan::of(Tally::of(transaction, family), chains_go)))
         .collect();
+    if plans.values().all(Plan::is_one_stage) {
+        return vec![Cow::Borrowed(transaction)];
+    }
     let stages = split(transaction, &plans).into_iter().filter(|operations| !operations.is_empty());
-    stages.map(|operations| Transaction { operations }).collect()
+    stages.map(|operations| Cow::Owned(Transaction { operations })).collect()
 }
 
 /// Whether a frontend is pointed elsewhere, or nowhere; all others can be applied as they are.
@@ -63,9 +73,9 @@ fn touches_verdicts(transaction: &Transaction<'_>) -> bool {
 }
 
 /// The operations to prepare, to switch and to clean up.
-fn split<'a>(transaction: Transaction<'a>, plans: &HashMap<Family, Plan<'a>>) -> [Vec<Operation<'a>>; 3] {
+fn split<'a>(transaction: &Transaction<'a>, plans: &HashMap<Family, Plan<'a>>) -> [Vec<Operation<'a>>; 3] {
     let (mut prepare, mut switch, mut clean_up) = Default::default();
-    for operation in transaction.operations {
+    for operation in transaction.operations.iter().cloned() {
         match plans.get(&operation.family) {
             Some(plan) => plan.place(operation, &mut prepare, &mut switch, &mut clean_up),
             None => switch.push(operation),
@@ -210,6 +220,10 @@ impl<'a> Plan<'a> {
             || (!tally.gone_chains.is_empty() && chains_go == ChainsGo::AfterElements);
         let left = cleans_up.then(|| Leftovers { chains: tally.gone_chains, elements: missed });
         Self { prepared: prepares.then_some(tally.new_chains), left }
+    }
+
+    fn is_one_stage(&self) -> bool {
+        self.prepared.is_none() && self.left.is_none()
     }
 
     /// Puts an operation into its stage. Within a stage, operations stay in their order.

@@ -1,8 +1,9 @@
 //! Parts: a transaction that does not fit into the socket, as pieces that can be in force one after the other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Importance, Plan, Tally, split};
+use crate::name::Name;
 use crate::net::Family;
 use crate::ruleset::{DataType, Element, SetDefinition, Value, concat_len};
 use crate::transaction::{Change, Operation, Transaction};
@@ -16,10 +17,10 @@ const PIECE: usize = 1024;
 ///
 /// A table that must be made anew has no such pieces and is one.
 #[must_use]
-pub fn parts<'a>(transaction: Transaction<'a>, importance: &Importance) -> Vec<Transaction<'a>> {
+pub fn parts<'a>(transaction: &Transaction<'a>, importance: &Importance) -> Vec<Transaction<'a>> {
     let plans: HashMap<Family, Plan<'a>> = Family::ALL
         .into_iter()
-        .map(|family| (family, Plan::of_all(Tally::of(&transaction, family))))
+        .map(|family| (family, Plan::of_all(Tally::of(transaction, family))))
         .collect();
     let remade: Vec<Family> =
         plans.iter().filter(|(_, plan)| plan.left.is_none()).map(|(family, _)| *family).collect();
@@ -29,9 +30,8 @@ pub fn parts<'a>(transaction: Transaction<'a>, importance: &Importance) -> Vec<T
     let (remade, switch): (Vec<_>, Vec<_>) =
         switch.into_iter().partition(|operation| remade.contains(&operation.family));
     pieces.push(remade);
-    // The rules of a chain that stays are emptied and filled together.
     let (elements, rules): (Vec<_>, Vec<_>) = switch.into_iter().partition(has_elements);
-    pieces.push(rules);
+    pieces.extend(by_chain(rules));
     cut(elements, importance, &mut pieces);
     let (elements, structure): (Vec<_>, Vec<_>) = clean_up.into_iter().partition(has_elements);
     pieces.extend(structure.into_iter().map(|operation| vec![operation]));
@@ -63,6 +63,22 @@ impl Tally<'_> {
 
 fn has_elements(operation: &Operation<'_>) -> bool {
     matches!(operation.change, Change::AddElements { .. } | Change::DeleteElements { .. })
+}
+
+/// The changes of the rules of each chain that stays, which are emptied and filled together.
+fn by_chain<'a>(operations: Vec<Operation<'a>>) -> impl Iterator<Item = Vec<Operation<'a>>> {
+    let mut chains: BTreeMap<(Family, Option<&'a Name>), Vec<Operation<'a>>> = BTreeMap::new();
+    for operation in operations {
+        let chain = match operation.change {
+            Change::FlushChain { name: chain }
+            | Change::AddRule { chain, .. }
+            | Change::ReplaceRule { chain, .. }
+            | Change::DeleteRule { chain, .. } => Some(chain),
+            _ => None,
+        };
+        chains.entry((operation.family, chain)).or_default().push(operation);
+    }
+    chains.into_values()
 }
 
 /// Cuts the elements of one stage.

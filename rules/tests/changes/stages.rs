@@ -1,5 +1,6 @@
 //! Stages and parts: whatever is cut, each piece can be applied, and no packet is led astray by what is in force meanwhile.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -21,9 +22,9 @@ use svcnat_rules::stages::{ChainsGo, Importance, parts, stages};
 use svcnat_rules::transaction::{Change, Transaction};
 
 /// Applies transactions one after the other and returns what the kernel held after each, the first one before all.
-fn apply(kernel: &mut FakeKernel, steps: &[Transaction<'_>]) -> Vec<Ruleset> {
+fn apply<'a>(kernel: &mut FakeKernel, steps: &[impl Borrow<Transaction<'a>>]) -> Vec<Ruleset> {
     let mut states = vec![kernel.ruleset().unwrap()];
-    for step in steps {
+    for step in steps.iter().map(Borrow::borrow) {
         assert!(!step.is_empty());
         let done = kernel.apply(step);
         assert_eq!(done, Ok(()), "{}", nft::transaction(step));
@@ -100,7 +101,7 @@ proptest! {
         kernel.apply(&diff(&first, &Installed::default())).unwrap();
         let seen = kernel.read();
         let desired = ruleset(&b, b.config.layout, &slots_in(&seen));
-        let steps = stages(diff(&desired, &seen), ChainsGo::WithElements);
+        let steps = stages(&diff(&desired, &seen), ChainsGo::WithElements);
         let states = apply(&mut kernel, &steps);
         assert_eq!(kernel.ruleset().as_ref(), Some(&desired));
         check_packets(&a, &b, &states, &packets);
@@ -114,7 +115,7 @@ proptest! {
                 for (world, layout) in [(&a, before), (&b, after), (&a, before)] {
                     let seen = kernel.read();
                     let desired = ruleset(world, layout, &slots_in(&seen));
-                    let steps = stages(diff(&desired, &seen), ChainsGo::AfterElements);
+                    let steps = stages(&diff(&desired, &seen), ChainsGo::AfterElements);
                     apply(&mut kernel, &steps);
                     assert_eq!(kernel.ruleset().as_ref(), Some(&desired));
                 }
@@ -132,11 +133,11 @@ proptest! {
         let mut kernel = FakeKernel::holding_on_to_chains();
         let first = ruleset(&a, a.config.layout, &Slots::default());
         let nothing = Installed::default();
-        apply(&mut kernel, &parts(diff(&first, &nothing), &Importance::of(&a.cluster)));
+        apply(&mut kernel, &parts(&diff(&first, &nothing), &Importance::of(&a.cluster)));
         assert_eq!(kernel.ruleset().as_ref(), Some(&first));
         let seen = kernel.read();
         let desired = ruleset(&b, b.config.layout, &slots_in(&seen));
-        let pieces = parts(diff(&desired, &seen), &Importance::of(&b.cluster));
+        let pieces = parts(&diff(&desired, &seen), &Importance::of(&b.cluster));
         let states = apply(&mut kernel, &pieces);
         assert_eq!(kernel.ruleset().as_ref(), Some(&desired));
         for packet in packets {
@@ -176,7 +177,7 @@ fn check_stages(layouts: [Layout; 2], backends: [u8; 2], expected: usize) {
     kernel.apply(&diff(&first, &Installed::default())).unwrap();
     let seen = kernel.read();
     let desired = ruleset(&world(backends[1]), layouts[1], &slots_in(&seen));
-    let steps = stages(diff(&desired, &seen), ChainsGo::WithElements);
+    let steps = stages(&diff(&desired, &seen), ChainsGo::WithElements);
     assert_eq!(steps.len(), expected, "{layouts:?} {backends:?}");
 }
 
@@ -213,7 +214,7 @@ fn what_everything_depends_on_comes_first() {
     for layout in LAYOUTS {
         let desired = ruleset(&world, layout, &Slots::default());
         let nothing = Installed::default();
-        let pieces = parts(diff(&desired, &nothing), &Importance::of(&world.cluster));
+        let pieces = parts(&diff(&desired, &nothing), &Importance::of(&world.cluster));
         let frontends: Vec<String> = pieces
             .iter()
             .flat_map(|piece| &piece.operations)
