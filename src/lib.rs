@@ -8,6 +8,7 @@ mod compiler;
 pub mod conntrack;
 pub mod convert;
 pub mod manifests;
+pub mod metrics;
 pub mod netlink;
 pub mod source;
 pub mod stale;
