@@ -7,6 +7,7 @@ pub mod cli;
 mod compiler;
 pub mod conntrack;
 pub mod convert;
+pub mod http;
 pub mod manifests;
 pub mod metrics;
 pub mod netlink;
