@@ -3,6 +3,7 @@
 //! The rules themselves are the business of the crate `svcnat_rules`; this crate has what surrounds it: sources of
 //! cluster state, kernel back ends, the command line.
 
+pub mod addresses;
 pub mod cli;
 mod compiler;
 pub mod conntrack;

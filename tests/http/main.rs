@@ -7,6 +7,8 @@
     reason = "clippy does not see that helpers are tests"
 )]
 
+mod addresses;
 mod flood;
+mod health_checks;
 mod servers;
 mod support;
