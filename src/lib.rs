@@ -12,5 +12,6 @@ pub mod http;
 pub mod manifests;
 pub mod metrics;
 pub mod netlink;
+pub mod settings;
 pub mod source;
 pub mod stale;

@@ -10,7 +10,7 @@ use serde_saphyr::granit_parser::{Event, Parser};
 
 /// The line, counted from 1 within the text, of each path. Where a path does not exist in the text, as with a missing
 /// field, it is the line of the nearest parent that does.
-pub(super) fn lines<'a>(text: &str, paths: impl IntoIterator<Item = &'a str>) -> Vec<Option<u64>> {
+pub(crate) fn lines<'a>(text: &str, paths: impl IntoIterator<Item = &'a str>) -> Vec<Option<u64>> {
     let paths: Vec<&str> = paths.into_iter().collect();
     let mut walk = Walk { wanted: HashMap::new(), path: String::new(), frames: Vec::new() };
     for path in &paths {

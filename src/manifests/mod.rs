@@ -10,13 +10,13 @@
 mod assemble;
 mod document;
 mod error;
-mod locate;
+pub(crate) mod locate;
 mod note;
 mod object;
 mod parse;
 mod source;
-mod split;
-mod yaml;
+pub(crate) mod split;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;

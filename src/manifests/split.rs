@@ -6,7 +6,7 @@
 
 /// A document that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     /// Its text, with the `---` line before it.
     pub text: &'a str,
     /// The line of the file that the text begins with, counted from 1.
@@ -16,7 +16,7 @@ pub(super) struct Document<'a> {
 }
 
 /// The documents of a file without those that hold nothing but blanks, comments and directives.
-pub(super) fn documents(text: &str) -> Vec<Document<'_>> {
+pub(crate) fn documents(text: &str) -> Vec<Document<'_>> {
     let mut documents = Vec::new();
     let mut open = Open { start: 0, first_line: 1, content_line: None };
     let mut offset = 0;

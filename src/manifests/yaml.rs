@@ -1,6 +1,7 @@
 //! The YAML reader and its limits.
 
 use serde::de::DeserializeSeed;
+use serde_json::{Map, Value};
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Error, MessageFormatter, Options, UserMessageFormatter, alias_limits, budget, options};
 
@@ -21,6 +22,11 @@ pub(super) fn read(text: &str, objects: Objects<'_>) -> Result<(), Error> {
     serde_saphyr::with_deserializer_from_str_with_options(text, options(text), |reader| {
         objects.deserialize(reader)
     })
+}
+
+/// Reads one document that is a mapping, as a whole.
+pub(crate) fn read_mapping(text: &str) -> Result<Map<String, Value>, Error> {
+    serde_saphyr::from_str_with_options(text, options(text))
 }
 
 /// What grows with the size of the file is bounded by that already; only what could grow faster has a limit here. An
@@ -50,7 +56,7 @@ fn options(text: &str) -> Options {
 }
 
 /// The message without its position, which counts from the beginning of the document.
-pub(super) fn message(error: &Error) -> String {
+pub(crate) fn message(error: &Error) -> String {
     match error {
         Error::AliasError { error, .. } => message(error),
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
