@@ -15,3 +15,4 @@ pub mod netlink;
 pub mod settings;
 pub mod source;
 pub mod stale;
+pub mod sysctl;
