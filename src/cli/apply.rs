@@ -6,6 +6,7 @@ use svcnat_rules::stages::Importance;
 use svcnat_rules::transaction::{Summary, Transaction};
 
 use super::desired::{self, Desired};
+use super::options::ConnectionOptions;
 use super::output::{self, ScriptFormat};
 use super::{Failure, ManifestOptions, RuleOptions};
 use crate::netlink::{Netlink, Options};
@@ -28,13 +29,8 @@ pub(super) struct Apply {
     /// Change nothing; with -o nft, print what would be sent
     #[arg(long)]
     dry_run: bool,
-    /// End TCP connections to endpoints that are gone
-    ///
-    /// Their clients would otherwise wait for an answer that nobody sends: with this, their next packet is answered by a
-    /// reset. An endpoint that terminates keeps its connections until it is gone. (UDP and SCTP flows to backends that
-    /// do not serve any more are always cut, so that they reach another one.)
-    #[arg(long)]
-    reset_dead_connections: bool,
+    #[command(flatten)]
+    connections: ConnectionOptions,
 }
 
 /// How often another program may change the ruleset between our reading and our writing before that is an error.
@@ -68,7 +64,7 @@ impl Apply {
                 after: &compiled.ruleset,
                 cluster: &desired.cluster,
                 config: &desired.config,
-                dead_connections: self.reset_dead_connections,
+                dead_connections: self.reset_dead_connections(),
             };
             let removed = self.remove_stale(&change, &transaction, &mut kernel);
             return self.report(&Summary::of(&transaction), &removed);
@@ -82,7 +78,7 @@ impl Apply {
         transaction: &Transaction<'_>,
         kernel: &mut Netlink,
     ) -> Removed {
-        if self.dry_run || (transaction.is_empty() && !self.reset_dead_connections) {
+        if self.dry_run || (transaction.is_empty() && !self.reset_dead_connections()) {
             return Removed::default();
         }
         let removed = change.remove_stale(kernel);
@@ -90,6 +86,10 @@ impl Apply {
             tracing::warn!("{problem}");
         }
         removed
+    }
+
+    fn reset_dead_connections(&self) -> bool {
+        self.connections.reset_dead_connections.unwrap_or(false)
     }
 
     fn report(&self, summary: &Summary, removed: &Removed) -> Result<(), Failure> {

@@ -7,14 +7,14 @@ use svcnat_rules::simulate::SimulateError;
 use thiserror::Error;
 
 use crate::manifests::ManifestErrors;
-use crate::netlink;
+use crate::{netlink, settings};
 
 /// The part of `--help` that documents exit codes.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or nothing to do; diff: there is no difference
   1  diff: there are differences
-  2  the command line cannot be understood
+  2  the command line or the configuration file cannot be understood
   3  the manifests cannot be read; nothing was done
   4  the kernel cannot be asked, or refused; or a defect of svcnat was found; nothing was done, or what the
      message says
@@ -26,6 +26,9 @@ pub enum Failure {
     /// An option's value that clap cannot judge by itself.
     #[error("{0}")]
     Usage(String),
+    /// Options or a configuration file that make no settings.
+    #[error(transparent)]
+    Settings(#[from] settings::Errors),
     /// Some manifests cannot be read.
     #[error(transparent)]
     Manifests(#[from] ManifestErrors),
@@ -54,7 +57,7 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Settings(_) => 2,
             Self::Manifests(_) => 3,
             Self::Kernel(_) | Self::Commit(_) | Self::Encode(_) | Self::Invalid(_) | Self::Simulate(_) => 4,
             Self::Output(_) => 5,

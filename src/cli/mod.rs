@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error; [`Failure`] says which exit code means what.
 
+mod agent;
 mod apply;
 mod cleanup;
 mod desired;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use agent::{AgentFlags, Start};
 pub use failure::Failure;
 pub use options::{ManifestOptions, RuleOptions};
 

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
-use svcnat_rules::config::{Config, DetectLocal, Layout, NodePortAddresses};
-use svcnat_rules::name::Name;
-use svcnat_rules::net::{Cidr, Family};
+use svcnat_rules::config::Config;
+use svcnat_rules::net::Cidr;
 
 use super::Failure;
-use crate::manifests::{self, Manifests, Source};
+use crate::manifests::{self, Manifests};
+pub(super) use crate::settings::interface_name;
+use crate::settings::{Flags, Source};
 
 /// Where the state of the cluster comes from.
 #[derive(Debug, Args)]
@@ -40,7 +41,8 @@ impl ManifestOptions {
     ///
     /// All that is wrong with any of the manifests.
     pub fn read(&self, node_name: &str) -> Result<Manifests, Failure> {
-        let sources: Vec<Source> = self.filenames.iter().map(|name| Source::from(name.as_os_str())).collect();
+        let names = self.filenames.iter().map(|name| name.as_os_str());
+        let sources: Vec<manifests::Source> = names.map(manifests::Source::from).collect();
         let mut manifests = manifests::read(&sources, node_name)?;
         let cidrs = &mut manifests.cluster.service_cidrs;
         cidrs.extend(&self.service_cluster_ip_range);
@@ -53,7 +55,7 @@ impl ManifestOptions {
     }
 }
 
-/// What shapes the rules.
+/// What shapes the rules. A flag that is not given is `None`, so that a configuration file can tell.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub struct RuleOptions {
@@ -62,12 +64,12 @@ pub struct RuleOptions {
     hostname_override: Option<String>,
     /// The networks of all pods of the cluster, separated by commas
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
-    cluster_cidr: Vec<Cidr>,
-    /// How traffic of this node's pods is told from other traffic
+    cluster_cidr: Option<Vec<Cidr>>,
+    /// How traffic of this node's pods is told from other traffic [default: ClusterCIDR]
     ///
     /// Connections to a ClusterIP that do not come from a pod are masqueraded, so that answers find back.
-    #[arg(long, value_name = "MODE", value_enum, ignore_case = true, default_value_t = DetectLocalMode::ClusterCidr)]
-    detect_local_mode: DetectLocalMode,
+    #[arg(long, value_name = "MODE", value_enum, ignore_case = true)]
+    detect_local_mode: Option<DetectLocalMode>,
     /// With --detect-local-mode BridgeInterface: the bridge that the pods are attached to
     #[arg(long, value_name = "NAME", value_parser = interface_name)]
     pod_bridge_interface: Option<String>,
@@ -75,30 +77,43 @@ pub struct RuleOptions {
     #[arg(long, value_name = "PREFIX", value_parser = interface_name)]
     pod_interface_name_prefix: Option<String>,
     /// Masquerade all connections to ClusterIPs
-    #[arg(long)]
-    masquerade_all: bool,
-    /// The bit of the packet mark that asks for masquerading
-    #[arg(long, value_name = "BIT", default_value_t = 14, value_parser = clap::value_parser!(u8).range(0..=31))]
-    masquerade_bit: u8,
-    /// Where node ports are served: `primary`, or networks separated by commas
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    masquerade_all: Option<bool>,
+    /// The bit of the packet mark that asks for masquerading [default: 14]
+    #[arg(long, value_name = "BIT", visible_alias = "iptables-masquerade-bit")]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=31))]
+    masquerade_bit: Option<u8>,
+    /// Where node ports are served: `primary`, or networks separated by commas [default: primary]
     ///
     /// `primary` is the Node's first address of each family, or every local address but loopback where no Node is
     /// known. With networks, it is the local addresses inside them, whichever those are at the time; 0.0.0.0/0 and ::/0
     /// mean every local address but loopback.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "primary")]
-    nodeport_addresses: Vec<String>,
-    /// The kernel's packet filter that is programmed
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = ProxyMode::Nftables)]
-    proxy_mode: ProxyMode,
-    /// How backends are picked in the kernel
-    #[arg(long, value_enum, default_value_t = LayoutOption::Auto)]
-    layout: LayoutOption,
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    nodeport_addresses: Option<Vec<String>>,
+    /// The kernel's packet filter that is programmed: nftables [default: nftables]
+    #[arg(long, value_name = "MODE")]
+    proxy_mode: Option<String>,
+    /// How backends are picked in the kernel [default: auto]
+    #[arg(long, value_enum)]
+    layout: Option<LayoutOption>,
     /// With the layout `maps`: comment each backend with its Pod, as the layout `chains` always does
-    #[arg(long)]
-    backend_comments: bool,
-    /// How many clients session affinity can remember, for each family
-    #[arg(long, value_name = "CLIENTS", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..))]
-    affinity_size: u32,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    backend_comments: Option<bool>,
+    /// How many clients session affinity can remember, for each family [default: 262144]
+    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..))]
+    affinity_size: Option<u32>,
+}
+
+/// What becomes of connections to endpoints that are gone.
+#[derive(Debug, Args)]
+pub struct ConnectionOptions {
+    /// End TCP connections to endpoints that are gone
+    ///
+    /// Their clients would otherwise wait for an answer that nobody sends: with this, their next packet is answered by a
+    /// reset. An endpoint that terminates keeps its connections until it is gone. (UDP and SCTP flows to backends that
+    /// do not serve any more are always cut, so that they reach another one.)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub reset_dead_connections: Option<bool>,
 }
 
 /// `--detect-local-mode`, spelled as kube-proxy does.
@@ -119,11 +134,6 @@ enum DetectLocalMode {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ProxyMode {
-    Nftables,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LayoutOption {
     /// `chains` up to 4,096 backends, `maps` above, and back below 2,048
     Auto,
@@ -138,86 +148,39 @@ impl RuleOptions {
     ///
     /// # Errors
     ///
-    /// [`Failure::Usage`] for options that contradict each other or that lack another one.
+    /// [`Failure::Settings`] for options that contradict each other or that lack another one.
     pub fn config(&self) -> Result<Config, Failure> {
-        let ProxyMode::Nftables = self.proxy_mode;
-        Ok(Config {
-            node_name: self.node_name()?,
-            detect_local: self.detect_local()?,
-            masquerade_all: self.masquerade_all,
-            masquerade_bit: self.masquerade_bit,
-            node_port_addresses: self.node_port_addresses()?,
-            layout: match self.layout {
-                LayoutOption::Auto => Layout::Auto,
-                LayoutOption::Chains => Layout::Chains,
-                LayoutOption::Maps => Layout::Maps,
-            },
-            backend_comments: self.backend_comments,
-            affinity_size: self.affinity_size,
-        })
+        let mut flags = Flags::default();
+        self.fill(&mut flags);
+        let loaded = Source { config: None, flags }.load()?;
+        for note in &loaded.notes {
+            tracing::info!("{note}");
+        }
+        Ok(loaded.settings.rules)
     }
 
-    /// The host name in lower case, as kubelet registers a Node by default.
-    fn node_name(&self) -> Result<Name, Failure> {
-        let name = match &self.hostname_override {
-            Some(name) => name.clone(),
-            None => nix::unistd::gethostname()
-                .map_err(|error| {
-                    Failure::Usage(format!("cannot read the host name ({error}); give --hostname-override"))
-                })?
-                .to_string_lossy()
-                .into_owned(),
-        };
-        let name = name.trim().to_lowercase();
-        if name.is_empty() {
-            return Err(Failure::Usage("the node's name is empty; give --hostname-override".to_owned()));
-        }
-        Ok(Name::from(name))
-    }
-
-    fn detect_local(&self) -> Result<DetectLocal, Failure> {
-        let needs =
-            |mode: &str, option: &str| Failure::Usage(format!("--detect-local-mode {mode} needs {option}"));
-        Ok(match self.detect_local_mode {
-            DetectLocalMode::ClusterCidr if self.cluster_cidr.is_empty() => DetectLocal::Off,
-            DetectLocalMode::ClusterCidr => DetectLocal::ClusterCidr(self.cluster_cidr.clone()),
-            DetectLocalMode::NodeCidr => DetectLocal::NodeCidr,
-            DetectLocalMode::BridgeInterface => match &self.pod_bridge_interface {
-                Some(name) => DetectLocal::BridgeInterface(Name::from(name.as_str())),
-                None => return Err(needs("BridgeInterface", "--pod-bridge-interface")),
-            },
-            DetectLocalMode::InterfaceNamePrefix => match &self.pod_interface_name_prefix {
-                Some(prefix) => DetectLocal::InterfaceNamePrefix(Name::from(prefix.as_str())),
-                None => return Err(needs("InterfaceNamePrefix", "--pod-interface-name-prefix")),
-            },
-        })
-    }
-
-    fn node_port_addresses(&self) -> Result<NodePortAddresses, Failure> {
-        if self.nodeport_addresses == ["primary"] {
-            return Ok(NodePortAddresses::Primary);
-        }
-        let networks: Result<Vec<Cidr>, _> =
-            self.nodeport_addresses.iter().map(|text| text.parse()).collect();
-        let mut networks = networks.map_err(|error| {
-            Failure::Usage(format!("--nodeport-addresses takes `primary` alone or CIDRs: {error}"))
-        })?;
-        networks.sort_unstable();
-        networks.dedup();
-        let all = |family| networks.iter().any(|network| network.prefix() == 0 && network.family() == family);
-        if Family::ALL.into_iter().all(all) {
-            return Ok(NodePortAddresses::All);
-        }
-        Ok(NodePortAddresses::Cidrs(networks))
+    /// Adds what was given to the flags that settings are made of.
+    pub(super) fn fill(&self, flags: &mut Flags) {
+        let kube_proxy = &mut flags.kube_proxy;
+        kube_proxy.hostname_override.clone_from(&self.hostname_override);
+        kube_proxy.cluster_cidr = self.cluster_cidr.as_ref().map(|networks| {
+            let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+            networks.join(",")
+        });
+        kube_proxy.detect_local_mode = self.detect_local_mode.as_ref().map(value_name);
+        kube_proxy.detect_local.bridge_interface.clone_from(&self.pod_bridge_interface);
+        kube_proxy.detect_local.interface_name_prefix.clone_from(&self.pod_interface_name_prefix);
+        kube_proxy.nftables.masquerade_all = self.masquerade_all;
+        kube_proxy.nftables.masquerade_bit = self.masquerade_bit;
+        kube_proxy.node_port_addresses.clone_from(&self.nodeport_addresses);
+        kube_proxy.mode.clone_from(&self.proxy_mode);
+        flags.svcnat.layout = self.layout.as_ref().map(value_name);
+        flags.svcnat.backend_comments = self.backend_comments;
+        flags.svcnat.affinity_size = self.affinity_size;
     }
 }
 
-/// An interface name as the kernel takes it (`dev_valid_name`), or a beginning of one.
-pub(super) fn interface_name(text: &str) -> Result<String, String> {
-    const MAX: usize = 15;
-    let valid = |c: char| c.is_ascii_graphic() && !"/:\"*\\".contains(c);
-    if text.is_empty() || text.len() > MAX || !text.chars().all(valid) {
-        return Err(format!("an interface name has 1 to {MAX} visible characters other than / : \" * \\"));
-    }
-    Ok(text.to_owned())
+/// The word for a value on the command line, which is the one in a configuration file too.
+pub(super) fn value_name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
