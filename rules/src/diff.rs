@@ -23,7 +23,7 @@ pub fn diff<'a>(desired: &'a Ruleset, installed: &'a Installed) -> Transaction<'
             (None, Some(_)) => changes.push(Change::DeleteTable),
             (Some(table), None) => changes.make(table),
             // The kernel takes no chains in the transaction that wakes a table; one that slept has nothing to lose.
-            (Some(table), Some(old)) if old.dormant => {
+            (Some(table), Some(old)) if old.unfit => {
                 changes.push(Change::DeleteTable);
                 changes.make(table);
             }

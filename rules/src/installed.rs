@@ -20,12 +20,36 @@ pub struct Installed {
 /// One of our tables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstalledTable {
-    /// Whether somebody has put it to sleep (`flags dormant`): no packet meets its chains.
-    pub dormant: bool,
+    /// Whether it must be made anew, whatever is in it: somebody has put it to sleep (`flags dormant`), or it cannot be
+    /// owned where it should be ([`Installed::demand_owners`]).
+    pub unfit: bool,
+    /// Who may change it.
+    pub owner: Owner,
     /// Its sets and maps by name.
     pub sets: BTreeMap<Name, InstalledSet>,
     /// Its chains by name.
     pub chains: BTreeMap<Name, InstalledChain>,
+}
+
+/// Who may change a table (table flags `owner` and `persist`, Linux 6.9 and later).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Owner {
+    /// Everybody may; the table has no such flags, and cannot be given them later.
+    #[default]
+    Nobody,
+    /// Everybody may, until somebody takes it over: its owner has ended and left it.
+    Left,
+    /// The netlink socket with this port number, and nobody else.
+    Socket(u32),
+}
+
+impl Installed {
+    /// Declares the tables unfit that nobody owns: flags can be given to a table only when it is made.
+    pub fn demand_owners(&mut self) {
+        for table in self.tables.values_mut() {
+            table.unfit |= table.owner == Owner::Nobody;
+        }
+    }
 }
 
 /// A set or map in the kernel.
@@ -83,7 +107,14 @@ impl From<&Ruleset> for Installed {
                     chain.rules.iter().map(|rule| InstalledRule { handle: None, rule: Some(rule.clone()) });
                 (name.clone(), InstalledChain { hook: Some(chain.hook.into()), rules: rules.collect() })
             });
-            (*family, InstalledTable { dormant: false, sets: sets.collect(), chains: chains.collect() })
+            (
+                *family,
+                InstalledTable {
+                    sets: sets.collect(),
+                    chains: chains.collect(),
+                    ..InstalledTable::default()
+                },
+            )
         });
         Self { generation: 0, tables: tables.collect() }
     }

@@ -66,8 +66,13 @@ pub const NFTA_LIST_ELEM: u16 = 1;
 pub mod table {
     pub const NAME: u16 = 1;
     pub const FLAGS: u16 = 2;
+    pub const OWNER: u16 = 7;
     /// `NFT_TABLE_F_DORMANT`
     pub const DORMANT: u32 = 1;
+    /// `NFT_TABLE_F_OWNER`
+    pub const FLAG_OWNER: u32 = 2;
+    /// `NFT_TABLE_F_PERSIST`
+    pub const FLAG_PERSIST: u32 = 4;
 }
 
 /// `enum nft_chain_attributes` and `enum nft_hook_attributes`.

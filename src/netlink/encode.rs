@@ -9,7 +9,9 @@ use svcnat_rules::stages::ChainsGo;
 use svcnat_rules::transaction::{Change, Operation, Place, Transaction};
 
 use super::batch::{Batch, Builder, Mark};
-use super::constants::{chain as chain_number, nlm, rule as rule_number, set as set_number};
+use super::constants::{
+    chain as chain_number, nlm, rule as rule_number, set as set_number, table as table_number,
+};
 use super::element::{self, check_comment, kernel_len};
 use super::error::EncodeError;
 use super::handle::{self, Request, SetNumber};
@@ -30,13 +32,17 @@ pub struct Options {
     pub acknowledge: bool,
     /// Whether the kernel lets a chain go together with the elements that lead to it, which it does from Linux 6.2 on.
     pub chains_go: ChainsGo,
+    /// Whether tables that are made, and tables that nobody owns, become the sending socket's own: nobody else can change
+    /// or flush them as long as it is open, and they stay when it closes (table flags `owner` and `persist`). See
+    /// [`Netlink::can_own`](super::Netlink::can_own).
+    pub own: bool,
 }
 
 impl Default for Options {
     /// No generation; the rest as the running kernel has it.
     fn default() -> Self {
         let chains_go = if is_since(6, 2) { ChainsGo::WithElements } else { ChainsGo::AfterElements };
-        Self { generation: None, acknowledge: is_since(6, 10), chains_go }
+        Self { generation: None, acknowledge: is_since(6, 10), chains_go, own: false }
     }
 }
 
@@ -65,11 +71,13 @@ pub(super) struct Encoder {
     batch: Builder,
     /// How many sets the batch has made: the kernel wants a number for each.
     sets: u32,
+    /// Whether tables are made the socket's own.
+    own: bool,
 }
 
 impl Encoder {
     pub(super) fn new(options: &Options) -> Self {
-        Self { batch: Builder::new(options), sets: 0 }
+        Self { batch: Builder::new(options), sets: 0, own: options.own }
     }
 
     pub(super) fn operations(&mut self, transaction: &Transaction<'_>) -> Result<(), EncodeError> {
@@ -98,8 +106,8 @@ impl Encoder {
         let family = operation.family;
         match &operation.change {
             Change::AddTable => {
-                let table =
-                    handle::Table::new(family, TABLE).with_userdata(&userdata::comment(TABLE_COMMENT));
+                let flags = if self.own { table_number::FLAG_OWNER | table_number::FLAG_PERSIST } else { 0 };
+                let table = handle::Table::new(family, TABLE).with(flags, &userdata::comment(TABLE_COMMENT));
                 self.add(&table, nlm::F_CREATE);
             }
             Change::DeleteTable => self.delete(&handle::Table::new(family, TABLE)),

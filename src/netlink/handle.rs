@@ -139,12 +139,12 @@ impl Table {
         table
     }
 
-    /// Attaches userdata and the flags that go with it (none).
-    pub fn with_userdata(self, userdata: &[u8]) -> Self {
+    /// Sets `NFTA_TABLE_FLAGS` and attaches userdata.
+    pub fn with(self, flags: u32, userdata: &[u8]) -> Self {
         let (data, len) = userdata_bounds(userdata);
         // SAFETY: the object is live; `data` is valid for `len` bytes, which are copied.
         unsafe {
-            sys::nftnl_table_set_u32(self.raw.as_ptr(), attr(sys::NFTNL_TABLE_FLAGS), 0);
+            sys::nftnl_table_set_u32(self.raw.as_ptr(), attr(sys::NFTNL_TABLE_FLAGS), flags);
             copied(sys::nftnl_table_set_data(self.raw.as_ptr(), attr(sys::NFTNL_TABLE_USERDATA), data, len));
         }
         self

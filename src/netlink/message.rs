@@ -95,6 +95,12 @@ impl<'a> Message<'a> {
         self.bytes.get(BODY..).unwrap_or_default()
     }
 
+    /// `nlmsg_pid`: in a notification, the number of the socket that asked for the change.
+    #[must_use]
+    pub fn sender(&self) -> u32 {
+        self.bytes.get(12..16).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes)
+    }
+
     /// The family of an nf_tables message, if it is one of ours.
     #[must_use]
     pub fn family(&self) -> Option<Family> {

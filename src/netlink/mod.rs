@@ -26,6 +26,8 @@ mod expression;
 mod handle;
 mod label;
 pub(crate) mod message;
+mod monitor;
+mod owning;
 mod read;
 mod release;
 mod socket;
@@ -40,6 +42,7 @@ pub use commit::{Commit, CommitError, batches, batches_within};
 pub use encode::{Options, encode};
 pub use error::{EncodeError, Error};
 pub use label::{Object, Suspect};
+pub use monitor::{Monitor, Seen};
 pub use socket::{Socket, Transport};
 
 use error::explain;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 
 use nix::libc;
-use svcnat_rules::installed::{Installed, InstalledChain, InstalledSet, InstalledTable};
+use svcnat_rules::installed::{Installed, InstalledChain, InstalledSet, InstalledTable, Owner};
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
 use svcnat_rules::ruleset::{Element, Elements, Expr, TABLE, Value};
@@ -84,7 +84,8 @@ impl<T: Transport> Netlink<T> {
         let mut installed = InstalledTable::default();
         let flags = |message: &Message<'_>| attr::find_u32(message.body(), table::FLAGS).unwrap_or(0);
         match self.request(msg::GETTABLE, 0, Some(family), name, |message| {
-            installed.dormant = flags(message) & table::DORMANT != 0;
+            installed.unfit = flags(message) & table::DORMANT != 0;
+            installed.owner = owner(flags(message), message);
         })? {
             Answer::Missing => return Ok(Ok(None)),
             Answer::Changed => return Ok(Err(Changed)),
@@ -235,6 +236,15 @@ impl<T: Transport> Netlink<T> {
                 }
             }
         }
+    }
+}
+
+/// When its owner ends, a table loses the flag `owner` and keeps `persist` (`nft_rcv_nl_event`).
+fn owner(flags: u32, message: &Message<'_>) -> Owner {
+    match attr::find_u32(message.body(), table::OWNER) {
+        Some(socket) if flags & table::FLAG_OWNER != 0 => Owner::Socket(socket),
+        _ if flags & table::FLAG_PERSIST != 0 => Owner::Left,
+        _ => Owner::Nobody,
     }
 }
 

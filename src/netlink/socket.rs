@@ -85,6 +85,12 @@ impl Socket {
         Errno::result(result).map(drop).map_err(io::Error::from)
     }
 
+    /// The number by which the kernel knows the socket: as the owner of tables, as the sender of changes.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.socket.portid()
+    }
+
     /// How many bytes can be sent in one piece.
     fn room(&self) -> usize {
         getsockopt(self, sockopt::SndBuf).unwrap_or(0).saturating_sub(OVERHEAD)

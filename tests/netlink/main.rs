@@ -11,6 +11,7 @@ mod batches;
 mod commit;
 mod foreign;
 mod namespace;
+mod owning;
 mod refusals;
 mod round_trip;
 mod simulated;

@@ -1,0 +1,121 @@
+//! Tables that nobody else can change, and hearing of it where others can.
+
+use std::process::Command;
+
+use svcnat::netlink::{Error, Monitor, Netlink, Options, Seen, encode};
+use svcnat_rules::installed::Owner;
+use svcnat_rules::net::Family;
+use svcnat_rules::transaction::{Change, Operation, Transaction};
+
+use crate::namespace::{in_fresh_namespace, nft_list, nft_load};
+
+/// Makes both tables the socket's own, each with a chain.
+fn own(kernel: &mut Netlink) {
+    let name = "c".into();
+    let operations = Family::ALL.into_iter().flat_map(|family| {
+        let changes = [Change::AddTable, Change::AddChain { name: &name, hook: None }];
+        changes.map(|change| Operation { family, change })
+    });
+    let options = Options { own: true, ..Options::default() };
+    kernel.apply(&encode(&Transaction { operations: operations.collect() }, &options).unwrap()).unwrap();
+}
+
+fn owners(kernel: &mut Netlink) -> Vec<Owner> {
+    kernel.read().unwrap().tables.values().map(|table| table.owner).collect()
+}
+
+/// Runs nft; whether it succeeds.
+fn nft(arguments: &[&str]) -> bool {
+    Command::new("nft").args(arguments).output().unwrap().status.success()
+}
+
+#[test]
+fn nobody_else_can_change_a_table_that_is_owned() {
+    in_fresh_namespace(|| {
+        let mut kernel = Netlink::open().unwrap();
+        own(&mut kernel);
+        let number = kernel.number();
+        assert_eq!(owners(&mut kernel), [Owner::Socket(number); 2]);
+        assert!(nft(&["flush", "ruleset"]), "other tables can be flushed");
+        for command in [&["delete", "table", "ip", "svcnat"][..], &["add", "chain", "ip6", "svcnat", "d"]] {
+            assert!(!nft(command), "{command:?}");
+        }
+        assert!(nft_list("ip").contains("chain c"), "nft can list it");
+        let delete =
+            Transaction { operations: vec![Operation { family: Family::Ipv4, change: Change::DeleteTable }] };
+        let refused =
+            Netlink::open().unwrap().apply(&encode(&delete, &Options::default()).unwrap()).unwrap_err();
+        assert!(matches!(refused, Error::Owned { .. }), "{refused}");
+        assert_eq!(owners(&mut kernel), [Owner::Socket(number); 2]);
+    });
+}
+
+#[test]
+fn a_table_stays_when_its_owner_ends_and_the_next_takes_it_over() {
+    in_fresh_namespace(|| {
+        let mut first = Netlink::open().unwrap();
+        own(&mut first);
+        drop(first);
+        let mut next = Netlink::open().unwrap();
+        assert_eq!(owners(&mut next), [Owner::Left; 2]);
+        let installed = next.read().unwrap();
+        assert!(next.take_over(&installed).unwrap());
+        let installed = next.read().unwrap();
+        assert!(installed.tables.values().all(|table| table.chains.len() == 1), "{installed:?}");
+        assert_eq!(owners(&mut next), [Owner::Socket(next.number()); 2]);
+        assert!(!next.take_over(&installed).unwrap(), "a second time there is nothing to do");
+        drop(next);
+        assert!(nft(&["delete", "table", "ip", "svcnat"]), "who is left can be removed");
+    });
+}
+
+/// What a monitor sees of a change by nft.
+#[track_caller]
+fn check_seen(script: &str, expected: Seen) {
+    in_fresh_namespace(|| {
+        nft_load("table ip svcnat { set s { type ipv4_addr; elements = { 10.0.0.1 }\n}\nchain c {\n}\n}\n");
+        let mut monitor = Monitor::open().unwrap();
+        assert_eq!(monitor.take(0).unwrap(), Seen::Nothing);
+        nft_load(script);
+        assert_eq!(monitor.take(0).unwrap(), expected, "{script}");
+        assert_eq!(monitor.take(0).unwrap(), Seen::Nothing, "a second time");
+    });
+}
+
+#[test]
+fn changes_of_our_tables_by_others_are_heard() {
+    check_seen("flush ruleset\n", Seen::Disturbed);
+    check_seen("delete table ip svcnat\n", Seen::Disturbed);
+    check_seen("add element ip svcnat s { 10.0.0.2 }\n", Seen::Disturbed);
+    check_seen("delete element ip svcnat s { 10.0.0.1 }\n", Seen::Disturbed);
+    check_seen("add rule ip svcnat c accept\n", Seen::Disturbed);
+    check_seen("delete chain ip svcnat c\n", Seen::Disturbed);
+    check_seen("add table ip6 svcnat\n", Seen::Disturbed);
+    check_seen("add table ip svcnat2\n", Seen::Nothing);
+    check_seen("table inet svcnat {\n}\n", Seen::Nothing);
+    check_seen("", Seen::Nothing);
+}
+
+#[test]
+fn our_own_changes_are_not_heard() {
+    in_fresh_namespace(|| {
+        let mut monitor = Monitor::open().unwrap();
+        let mut kernel = Netlink::open().unwrap();
+        own(&mut kernel);
+        assert_eq!(monitor.take(kernel.number()).unwrap(), Seen::Nothing);
+    });
+}
+
+#[test]
+fn lost_notifications_count_as_a_disturbance() {
+    in_fresh_namespace(|| {
+        let mut monitor = Monitor::open().unwrap();
+        let elements: Vec<String> =
+            (0..60_000_u32).map(|n| format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255)).collect();
+        nft_load(&format!(
+            "table ip other {{ set s {{ type ipv4_addr; elements = {{ {} }}\n}}\n}}\n",
+            elements.join(",")
+        ));
+        assert_eq!(monitor.take(0).unwrap(), Seen::Disturbed);
+    });
+}
