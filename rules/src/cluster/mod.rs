@@ -3,12 +3,14 @@
 //! Sources (manifests, the Kubernetes API) convert their objects to these types and validate them on the way; nothing
 //! behind this module knows Kubernetes' own types. The fields are those of the API, without what rules do not need.
 
+mod changes;
 mod endpoints;
 mod node;
 mod service;
 
 use std::collections::BTreeMap;
 
+pub use changes::changes;
 pub use endpoints::{Conditions, Endpoint, EndpointPort, EndpointSlice};
 pub use node::Node;
 pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};

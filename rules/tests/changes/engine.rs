@@ -6,9 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use svcnat_oracle::World;
 use svcnat_oracle::generate::arb_world;
-use svcnat_rules::cluster::Cluster;
 use svcnat_rules::compile::compile;
-use svcnat_rules::config::{Config, Layout};
+use svcnat_rules::config::Layout;
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::layout::{Slots, slots_in};
 use svcnat_rules::verify::verify;
@@ -24,19 +23,6 @@ fn events(from: &World, to: &World) -> Vec<Event> {
     events.extend(gone.cloned().map(Event::SliceGone));
     events.extend(to.cluster.slices.iter().map(|(name, slice)| Event::Slice(name.clone(), slice.clone())));
     events
-}
-
-/// The state as anyone would keep it.
-fn apply(cluster: &mut Cluster, config: &mut Config, event: &Event) {
-    match event.clone() {
-        Event::Service(service) => drop(cluster.services.insert(service.name.clone(), service)),
-        Event::ServiceGone(name) => drop(cluster.services.remove(&name)),
-        Event::Slice(name, slice) => drop(cluster.slices.insert(name, slice)),
-        Event::SliceGone(name) => drop(cluster.slices.remove(&name)),
-        Event::Node(node) => cluster.node = node,
-        Event::ServiceCidrs(cidrs) => cluster.service_cidrs = cidrs,
-        Event::Config(new) => *config = new,
-    }
 }
 
 /// Takes the events in batches of some sizes, and compares with a full compile after each.
@@ -60,7 +46,10 @@ fn check(start: &World, mut events: Vec<Event>, order: &[Index], batches: &[usiz
         }
         let batch: Vec<Event> = events.by_ref().take(*size).collect();
         for event in &batch {
-            apply(&mut cluster, &mut config, event);
+            if let Event::Config(new) = event {
+                config = new.clone();
+            }
+            cluster.apply(event.clone());
         }
         let delta = engine.update(batch.clone());
         kernel.apply(&delta.transaction()).unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy does not see that helpers are tests")]
 
+mod cluster;
 mod counts;
 mod diff;
 mod engine;
