@@ -8,6 +8,7 @@ pub mod cli;
 mod compiler;
 pub mod conntrack;
 pub mod convert;
+pub mod folder;
 pub mod http;
 pub mod manifests;
 pub mod metrics;

@@ -27,6 +27,7 @@ pub use note::Note;
 pub use object::{Content, Object, ObjectRef};
 pub use parse::{Parsed, parse};
 pub use source::{MAX_BYTES, Source, files};
+pub(crate) use source::{file_name, has_manifest_name, read_from};
 use svcnat_rules::cluster::Cluster;
 
 /// What the manifests say.

@@ -53,8 +53,8 @@ pub fn files(path: &Path) -> Result<(Vec<PathBuf>, Vec<Note>), ManifestErrors> {
         return Ok((vec![path.to_owned()], Vec::new()));
     }
     let entries = fs::read_dir(path).map_err(failed)?.collect::<io::Result<Vec<_>>>().map_err(failed)?;
-    let named = |path: &PathBuf| ENDINGS.iter().any(|ending| path.extension() == Some(OsStr::new(ending)));
-    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(named).collect();
+    let mut paths: Vec<_> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| has_manifest_name(path)).collect();
     paths.sort_unstable();
     // What cannot be looked at, such as a dangling link, is left for the reading to report.
     let is_file = |path: &PathBuf| fs::metadata(path).map_or(true, |found| found.is_file());
@@ -63,6 +63,11 @@ pub fn files(path: &Path) -> Result<(Vec<PathBuf>, Vec<Note>), ManifestErrors> {
         return Err(error_at(path, Reason::EmptyFolder));
     }
     Ok((files, others.iter().map(|path| Note::NotAFile(file_name(path))).collect()))
+}
+
+/// Whether a file in a folder is a manifest, by its name.
+pub(crate) fn has_manifest_name(path: &Path) -> bool {
+    ENDINGS.iter().any(|ending| path.extension() == Some(OsStr::new(ending)))
 }
 
 /// Reads and parses everything that a source names.
@@ -84,7 +89,7 @@ pub(super) fn read(source: &Source) -> Parsed {
 }
 
 /// Reads and parses one file.
-pub(super) fn read_from(file: &Name, reader: io::Result<impl Read>) -> Parsed {
+pub(crate) fn read_from(file: &Name, reader: io::Result<impl Read>) -> Parsed {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large, also where it has no end.
     let read = reader.and_then(|reader| reader.take(MAX_BYTES + 1).read_to_end(&mut bytes));
@@ -96,7 +101,8 @@ pub(super) fn read_from(file: &Name, reader: io::Result<impl Read>) -> Parsed {
     Parsed { errors: vec![ManifestError::of_file(file, reason)], ..Parsed::default() }
 }
 
-fn file_name(path: &Path) -> Name {
+/// How a file is named in places.
+pub(crate) fn file_name(path: &Path) -> Name {
     Name::from(path.to_string_lossy().as_ref())
 }
 
