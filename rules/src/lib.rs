@@ -19,6 +19,8 @@ pub mod patch;
 pub mod resolve;
 pub mod route;
 pub mod ruleset;
+#[cfg(feature = "serde")]
+mod serial;
 pub mod simulate;
 pub mod stages;
 pub mod transaction;

@@ -8,10 +8,13 @@ use ipnetwork::IpNetwork;
 
 /// An address family; also the family of an nftables table (`ip` or `ip6`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Family {
     /// IPv4, table family `ip`.
+    #[cfg_attr(feature = "serde", serde(rename = "IPv4"))]
     Ipv4,
     /// IPv6, table family `ip6`.
+    #[cfg_attr(feature = "serde", serde(rename = "IPv6"))]
     Ipv6,
 }
 
@@ -55,12 +58,16 @@ impl fmt::Display for Family {
 
 /// A transport protocol that a Service port can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Protocol {
     /// TCP, the default of the API.
+    #[cfg_attr(feature = "serde", serde(rename = "TCP"))]
     Tcp,
     /// UDP.
+    #[cfg_attr(feature = "serde", serde(rename = "UDP"))]
     Udp,
     /// SCTP.
+    #[cfg_attr(feature = "serde", serde(rename = "SCTP"))]
     Sctp,
 }
 
