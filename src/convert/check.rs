@@ -122,19 +122,26 @@ pub(super) fn not_supported(allowed: &'static str, found: &str) -> Problem {
 }
 
 /// An address in its usual text form.
-///
-/// An IPv4-mapped IPv6 address is refused: the API reads it as IPv4, the kernel as IPv6.
 pub(super) fn address(text: &str) -> Result<IpAddr, Problem> {
-    let address: IpAddr = text.parse().map_err(|_| Problem::NotAnAddress(text.to_owned()))?;
+    text.parse().map_err(|_| Problem::NotAnAddress(text.to_owned())).and_then(not_mapped)
+}
+
+/// Refuses an IPv4-mapped IPv6 address: the API reads it as IPv4, the kernel as IPv6.
+pub(super) fn not_mapped(address: IpAddr) -> Result<IpAddr, Problem> {
     if is_mapped(address) {
         return Err(Problem::UnusableAddress { address, reason: "an IPv4 address written as IPv6" });
     }
     Ok(address)
 }
 
-/// An address that a Service or an endpoint can have: what the API server calls not special.
+/// An address that a Service or an endpoint can have, in its usual text form.
 pub(super) fn unicast_address(text: &str) -> Result<IpAddr, Problem> {
-    let address = address(text)?;
+    address(text).and_then(unicast)
+}
+
+/// Refuses an address that no Service or endpoint can have: what the API server calls special.
+pub(super) fn unicast(address: IpAddr) -> Result<IpAddr, Problem> {
+    let address = not_mapped(address)?;
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),

@@ -90,6 +90,9 @@ pub enum Problem {
     /// A value that another entry of the same list has already.
     #[error("{0} is given twice")]
     Duplicate(String),
+    /// A list that must be sorted and without duplicates.
+    #[error("must be in ascending order, each value once")]
+    Unordered,
     /// A node port on a Service that has none.
     #[error("may not be used with type ClusterIP; set type to NodePort or LoadBalancer")]
     NodePortOfClusterIp,

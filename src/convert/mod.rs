@@ -15,6 +15,7 @@ mod pod;
 mod selection;
 mod service;
 mod service_cidr;
+mod validate;
 
 pub use endpoint_slice::endpoint_slice;
 pub use endpoints::endpoints;
@@ -24,6 +25,7 @@ pub use pod::{ContainerPort, Pod, pod};
 pub use selection::{Selection, selection};
 pub use service::service;
 pub use service_cidr::service_cidr;
+pub use validate::validate;
 
 /// What became of a valid object.
 #[derive(Debug, Clone, PartialEq, Eq)]

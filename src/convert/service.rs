@@ -16,7 +16,7 @@ pub(super) const HEADLESS: &str = "service.kubernetes.io/headless";
 /// `sessionAffinityConfig.clientIP.timeoutSeconds` where it is not given (`DefaultClientIPServiceAffinitySeconds`).
 const AFFINITY_SECONDS: u32 = 10_800;
 /// The most that it may be (`MaxClientIPServiceAffinitySeconds`).
-const MAX_AFFINITY_SECONDS: i32 = 86_400;
+pub(super) const MAX_AFFINITY_SECONDS: i32 = 86_400;
 
 /// Converts a Service.
 ///
