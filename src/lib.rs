@@ -16,4 +16,5 @@ pub mod netlink;
 pub mod settings;
 pub mod source;
 pub mod stale;
+pub mod state_file;
 pub mod sysctl;
