@@ -78,6 +78,13 @@ impl ObjectName {
         Self(Name::from(format!("{namespace}/{name}")))
     }
 
+    /// Reads `namespace/name`; `None` where the text has not exactly one `/`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (_, name) = text.split_once('/')?;
+        (!name.contains('/')).then(|| Self(Name::from(text)))
+    }
+
     /// The namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {

@@ -49,11 +49,7 @@ impl Serialize for ObjectName {
 
 impl<'de> Deserialize<'de> for ObjectName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = |text: &str| {
-            let (namespace, name) = text.split_once('/')?;
-            (!name.contains('/')).then(|| Self::new(namespace, name))
-        };
-        deserializer.deserialize_str(Text { expected: "namespace/name", read })
+        deserializer.deserialize_str(Text { expected: "namespace/name", read: Self::parse })
     }
 }
 
