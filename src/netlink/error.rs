@@ -241,6 +241,7 @@ fn missing_object(object: &Object) -> String {
         },
         Object::Elements { chain: Some(chain), .. } => format!("it or chain {chain}"),
         Object::Elements { .. } => "the element, its set, or a chain that it leads to".to_owned(),
+        Object::KubeProxyTable { .. } => "it".to_owned(),
         Object::Transaction | Object::Table { .. } | Object::Chain { .. } | Object::Set { .. } => {
             "it or its table".to_owned()
         }

@@ -8,8 +8,9 @@ use svcnat_rules::nft::format_value;
 use svcnat_rules::ruleset::{DataType, TABLE};
 
 use super::attr::{self, attrs};
-use super::constants::{chain, data, elem, msg, rule, set};
+use super::constants::{chain, data, elem, msg, rule, set, table};
 use super::element::element_at;
+use super::kube_proxy::KUBE_PROXY_TABLE;
 use super::message::{self, Message};
 use super::userdata::read_comment;
 
@@ -20,6 +21,11 @@ pub enum Object {
     Transaction,
     /// A table.
     Table {
+        /// Its family.
+        family: Family,
+    },
+    /// A table of kube-proxy's.
+    KubeProxyTable {
         /// Its family.
         family: Family,
     },
@@ -81,6 +87,7 @@ impl Object {
         match self {
             Self::Transaction => None,
             Self::Table { family }
+            | Self::KubeProxyTable { family }
             | Self::Chain { family, .. }
             | Self::Set { family, .. }
             | Self::Rule { family, .. }
@@ -94,6 +101,9 @@ impl fmt::Display for Object {
         match self {
             Self::Transaction => return f.write_str("the transaction"),
             Self::Table { .. } => {}
+            Self::KubeProxyTable { family } => {
+                return write!(f, "table {} {KUBE_PROXY_TABLE}", family.keyword());
+            }
             Self::Chain { name, .. } => write!(f, "chain {name} in ")?,
             Self::Set { name, .. } => write!(f, "set {name} in ")?,
             Self::Rule { chain, comment, handle, .. } => {
@@ -127,6 +137,7 @@ pub fn describe(message: &Message<'_>, offset: Option<u32>, key: &[DataType]) ->
     let name = |kind| attr::find_str(body, kind).unwrap_or("?").to_owned();
     let offset = offset.and_then(|offset| usize::try_from(offset).ok());
     match kind {
+        msg::DELTABLE if name(table::NAME) == KUBE_PROXY_TABLE => Object::KubeProxyTable { family },
         msg::NEWTABLE | msg::DELTABLE => Object::Table { family },
         msg::NEWCHAIN | msg::DELCHAIN => Object::Chain {
             family,
