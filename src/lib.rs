@@ -10,6 +10,7 @@ pub mod conntrack;
 pub mod convert;
 pub mod folder;
 pub mod http;
+pub mod kube_proxy;
 pub mod manifests;
 pub mod metrics;
 pub mod netlink;
