@@ -6,22 +6,54 @@ use svcnat_rules::ruleset::Ruleset;
 use svcnat_rules::transaction::Summary;
 
 use super::{Failure, output};
+use crate::kube_proxy::Leftovers;
 use crate::netlink::{Netlink, Options, encode};
 
-/// Remove our tables from the kernel, and nothing else
+/// Remove our tables from the kernel, or what kube-proxy has left, and nothing else
 #[derive(Debug, Args)]
-pub(super) struct Cleanup {}
+pub(super) struct Cleanup {
+    /// Remove what kube-proxy has left on this node, in whichever of its modes, and leave our tables
+    ///
+    /// Stop kube-proxy first, or it makes everything anew. What other programs need of it stays, with a warning; so do
+    /// virtual servers (mode ipvs) and sysctls. Connections go on.
+    #[arg(long)]
+    kube_proxy: bool,
+    /// Change nothing; print what would be removed
+    #[arg(long)]
+    dry_run: bool,
+}
 
 impl Cleanup {
-    #[expect(clippy::unused_self, reason = "every command runs as a method of its options")]
     pub(super) fn run(&self) -> Result<(), Failure> {
+        if self.kube_proxy { self.remove_kube_proxys() } else { self.remove_ours() }
+    }
+
+    fn remove_ours(&self) -> Result<(), Failure> {
         let mut kernel = Netlink::open()?;
         let nothing = Ruleset::default();
         let installed = kernel.read()?;
         let transaction = diff(&nothing, &installed);
-        if !transaction.is_empty() {
+        if !self.dry_run && !transaction.is_empty() {
             kernel.apply(&encode(&transaction, &Options::default())?)?;
         }
-        output::print(format_args!("{}\n", Summary::of(&transaction)))
+        output::print(format_args!("{}{}\n", Summary::of(&transaction), self.mode()))
+    }
+
+    fn remove_kube_proxys(&self) -> Result<(), Failure> {
+        let mut leftovers = Leftovers::find().map_err(|error| Failure::KubeProxy(vec![error]))?;
+        let removed = if self.dry_run { Ok(()) } else { leftovers.remove() };
+        for note in leftovers.notes() {
+            tracing::warn!("{note}");
+        }
+        removed.map_err(Failure::KubeProxy)?;
+        if leftovers.is_empty() {
+            return output::print(format_args!("unchanged{}\n", self.mode()));
+        }
+        let head = if self.dry_run { "would be removed" } else { "removed" };
+        output::print(format_args!("{head}:\n{leftovers}"))
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.dry_run { " (dry run)" } else { "" }
     }
 }

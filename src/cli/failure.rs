@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use svcnat_rules::simulate::SimulateError;
 use thiserror::Error;
 
+use crate::kube_proxy;
 use crate::manifests::ManifestErrors;
 use crate::{netlink, settings};
 
@@ -47,6 +48,9 @@ pub enum Failure {
     /// The rules, read from the kernel or made, cannot be followed.
     #[error("cannot tell what becomes of the packet: {0}")]
     Simulate(#[from] SimulateError),
+    /// What kube-proxy has left cannot be looked at, or some of it cannot be removed.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    KubeProxy(Vec<kube_proxy::Error>),
     /// Standard output cannot be written to.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -59,7 +63,12 @@ impl Failure {
         ExitCode::from(match self {
             Self::Usage(_) | Self::Settings(_) => 2,
             Self::Manifests(_) => 3,
-            Self::Kernel(_) | Self::Commit(_) | Self::Encode(_) | Self::Invalid(_) | Self::Simulate(_) => 4,
+            Self::Kernel(_)
+            | Self::Commit(_)
+            | Self::Encode(_)
+            | Self::Invalid(_)
+            | Self::Simulate(_)
+            | Self::KubeProxy(_) => 4,
             Self::Output(_) => 5,
         })
     }

@@ -137,6 +137,9 @@ fn tables_of_others_are_left_alone() {
 fn cleanup_removes_both_tables() {
     sandbox(|| {
         on_node_a("apply", &golden("protocols-dual-stack"), &[]);
+        let before = listing();
+        assert_eq!(run(SVCNAT, &["cleanup", "--dry-run"], "").out, "tables -2 (dry run)\n");
+        assert_eq!(listing(), before);
         let cleanup = run(SVCNAT, &["cleanup"], "");
         assert_eq!((cleanup.code, cleanup.out.as_str()), (Some(0), "tables -2\n"), "{}", cleanup.err);
         assert_eq!(listing(), "");

@@ -27,7 +27,7 @@ fn without_privilege_nothing_is_done_and_the_error_says_what_is_missing() {
         sandbox(|| {
             on_node_a("apply", &golden("web"), &[]);
             let before = listing();
-            for command in [&apply[..], &[program, "cleanup"]] {
+            for command in [&apply[..], &[program, "cleanup"], &[program, "cleanup", "--kube-proxy"]] {
                 let run = run("setpriv", &[&way, command].concat(), "");
                 assert_eq!((run.code, run.out.as_str()), (Some(4), ""), "{way:?} {command:?}: {}", run.err);
                 assert!(run.err.contains("CAP_NET_ADMIN"), "{}", run.err);
