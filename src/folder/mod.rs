@@ -11,7 +11,7 @@
 //! list: `{apiVersion: v1, kind: List, items: []}`.
 //!
 //! inotify knows only of changes made on this host. For others (a network file system) and for what it lost, everything
-//! is looked at every [`Pace::rescan`] too.
+//! is looked at every half a minute too.
 
 mod error;
 mod paths;

@@ -3,13 +3,14 @@
 //! It is what `kube-proxy --cleanup` removes, for all of its modes and whichever of them was in use:
 //!
 //! - nftables: the tables `ip kube-proxy` and `ip6 kube-proxy`.
-//! - iptables: its chains in the tables nat, filter and mangle, and the rules that lead there from the kernel's own chains, for
-//!   both families and for both kinds of iptables that are installed.
+//! - iptables: its chains in the tables nat, filter and mangle, and the rules that lead there from the kernel's own
+//!   chains, for both families and for both kinds of iptables that are installed.
 //! - ipvs: its chains too, its sets of addresses, and the interface `kube-ipvs0`.
 //!
-//! Everything is told by its exact name; what kubelet and others have made stays, and so does what they still refer to. A
-//! [`Note`] tells of each thing that stays. Sysctls and tracked connections stay, as they do for kube-proxy. Virtual
-//! servers stay as well: kube-proxy would remove those of others with its own, since nothing tells whose they are.
+//! Everything is told by its exact name; what kubelet and others have made stays, and so does what they still refer
+//! to. A [`Note`] tells of each thing that stays. Sysctls and tracked connections stay, as they do for kube-proxy.
+//! Virtual servers stay as well: kube-proxy would remove those of others with its own, since nothing tells whose they
+//! are.
 
 mod interface;
 mod ipset;

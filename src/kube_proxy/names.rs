@@ -1,8 +1,8 @@
 //! What is kube-proxy's, by name.
 //!
-//! The names are those of `pkg/proxy/iptables/proxier.go`, `pkg/proxy/ipvs/proxier.go` and `pkg/proxy/ipvs/ipset.go` of
-//! Kubernetes, of all releases since 1.9. Prefixes alone would not do: kubelet's chains begin with `KUBE-` as well, and so do
-//! kube-router's chains and sets.
+//! The names are those of `pkg/proxy/iptables/proxier.go`, `pkg/proxy/ipvs/proxier.go` and `pkg/proxy/ipvs/ipset.go`
+//! of Kubernetes, of all releases since 1.9. Prefixes alone would not do: kubelet's chains begin with `KUBE-` as well,
+//! and so do kube-router's chains and sets.
 
 /// The interface of the mode ipvs, which has all addresses of Services.
 pub(super) const INTERFACE: &str = "kube-ipvs0";

@@ -58,7 +58,7 @@ pub fn write(path: &Path, cluster: &Cluster) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// Whatever is not exactly what [`write`] wrote. Nothing of it is used then, and there is nothing better to do than to go
+/// Whatever is not exactly what [`write()`] wrote. Nothing of it is used then, and there is nothing better to do than to go
 /// on without.
 pub fn read(path: &Path) -> Result<Option<Cluster>, Error> {
     let failed = |source| Error::Unreadable { path: path.to_owned(), source };
