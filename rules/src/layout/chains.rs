@@ -4,12 +4,13 @@
 //! k-th of n rules fires with 1/(n-k+1), so each backend is equally likely; and a rule's probability depends on its slot
 //! alone, so a backend that comes or goes changes its own rule and at most one other.
 
-use super::lowering::{Lowering, external_local_rules, external_rules};
+use std::net::SocketAddr;
+
+use super::external::{external_local_rules, external_rules};
+use super::lowering::Lowering;
 use super::names::{comment, external_chain, pool_chain, set};
 use super::slots::{Previous, assign};
 use super::statement::{Field, Statements};
-use std::net::SocketAddr;
-
 use crate::name::Name;
 use crate::net::Family;
 use crate::route::{Backend, Frontend, Handling, Pool, Route, ServicePortName};

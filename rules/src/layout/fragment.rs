@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::maps::SharedChain;
+use super::frontend::FrontendKey;
+use super::shared_chain::SharedChain;
 use super::slots::PoolSlots;
 use crate::name::Name;
 use crate::net::{Family, Protocol};
-use crate::route::{Age, FrontendAddress, ServicePortName};
+use crate::route::{Age, ServicePortName};
 use crate::ruleset::{Chain, Element, Value};
 
 /// The contribution of one Service in both families.
@@ -42,17 +43,6 @@ pub struct Claim {
     pub age: Age,
     /// Its elements.
     pub elements: Vec<ElementAt>,
-}
-
-/// A frontend's identity in the whole cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FrontendKey {
-    /// The family; a node port exists in each.
-    pub family: Family,
-    /// The address or node port.
-    pub at: FrontendAddress,
-    /// The protocol.
-    pub protocol: Protocol,
 }
 
 /// An element and the set that it belongs to.

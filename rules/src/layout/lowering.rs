@@ -1,49 +1,12 @@
-//! What lowering a route has in common in all layouts: claims of frontends, checks of sources, refusals, hairpins.
+//! A route on its way into a fragment: what every step of lowering works on.
 
-use super::chains;
-use super::fragment::{Claim, ElementAt, Fragment, FrontendKey};
-use super::maps::{self, Slotted};
-use super::names::{chain, comment, set};
-use super::slots::{PoolSlots, Previous};
-use super::statement::Statements;
-use crate::config::DetectLocal;
-use crate::layout::Picking;
+use super::fragment::{ElementAt, Fragment};
+use super::names::comment;
+use super::slots::PoolSlots;
 use crate::name::Name;
-use crate::net::{Cidr, Family};
 use crate::resolve::View;
-use crate::route::{Backend, Frontend, FrontendAddress, FrontendKind, Handling, Pool, Route};
-use crate::ruleset::{CmpOp, Element, FibAddress, Rule, Value, Verdict};
-
-/// Lowers the routes of one Service.
-pub(crate) fn lower(
-    view: View<'_>,
-    picking: Picking,
-    routes: &[Route],
-    previous: &(impl Previous + ?Sized),
-) -> Fragment {
-    let mut fragment = Fragment::default();
-    for route in routes {
-        let mut lowering = Lowering { view, route, fragment: &mut fragment };
-        let dispatch = match picking {
-            Picking::Chains => {
-                chains::add(&mut lowering, previous);
-                Dispatch::Chains
-            }
-            Picking::Maps => Dispatch::Maps(maps::assign_slots(&mut lowering, previous)),
-        };
-        lowering.common(&dispatch);
-    }
-    fragment.backend_rules = routes.iter().map(Route::backend_rules).sum();
-    fragment.shared.sort_unstable_by(|a, b| a.place().cmp(&b.place()));
-    fragment.shared.dedup_by(|a, b| a.place() == b.place());
-    fragment
-}
-
-/// How a frontend's connections reach a backend.
-enum Dispatch<'a> {
-    Chains,
-    Maps(Slotted<'a>),
-}
+use crate::route::{Backend, Pool, Route};
+use crate::ruleset::{Element, Value};
 
 /// A route on its way into a fragment.
 pub(super) struct Lowering<'a> {
@@ -53,75 +16,6 @@ pub(super) struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn common(&mut self, dispatch: &Dispatch<'_>) {
-        for frontend in &self.route.frontends {
-            self.claim(frontend, dispatch);
-        }
-        self.hairpin();
-        let family = self.route.family;
-        if !self.fragment.families.contains(&family) {
-            self.fragment.families.push(family);
-        }
-        if let Some(seconds) = self.route.affinity_seconds {
-            self.fragment.affinity.insert((family, seconds, self.route.port.protocol));
-        }
-    }
-
-    /// The elements that make a frontend work. What can be served is sent to its chain; what cannot is refused behind
-    /// NAT, where local clients are met as well, and until then kept from a node port that may be at the same address.
-    fn claim(&mut self, frontend: &Frontend, dispatch: &Dispatch<'_>) {
-        let (serving, refusing) = match frontend.at {
-            FrontendAddress::Address(..) => (set::FRONTENDS, set::NO_ENDPOINTS),
-            FrontendAddress::NodePort(_) => (set::NODE_PORT_FRONTENDS, set::NODE_PORT_NO_ENDPOINTS),
-        };
-        let key = frontend_key(self.route, frontend.at);
-        let mut elements = Vec::new();
-        let served = !matches!(frontend.handling, Handling::Reject | Handling::Drop);
-        if !served {
-            elements.push(self.at(serving, key.clone(), Element::verdict(Verdict::Return)));
-        } else {
-            match dispatch {
-                Dispatch::Chains => {
-                    let verdict = Verdict::Goto(chains::serve(self.route, frontend));
-                    elements.push(self.at(serving, key.clone(), Element::verdict(verdict)));
-                }
-                Dispatch::Maps(slotted) => maps::serve(self, slotted, frontend, serving, &mut elements),
-            }
-        }
-        if let Some(verdict) = self.refusal(frontend.handling) {
-            let element = Element::verdict(verdict).with_comment(self.comment());
-            elements.push(self.at(refusing, key.clone(), element));
-        }
-        if let Some(seconds) = self.route.affinity_seconds.filter(|_| served) {
-            let sticky = match frontend.at {
-                FrontendAddress::Address(..) => set::sticky(seconds),
-                FrontendAddress::NodePort(_) => set::sticky_node_ports(seconds),
-            };
-            elements.push(self.at(&sticky, key.clone(), Element::key_only()));
-        }
-        if let Some(sources) = &frontend.sources {
-            elements.push(self.at(set::SOURCE_RESTRICTED, key.clone(), Element::key_only()));
-            elements.extend(without_nested(sources).map(|range| self.allowed(&key, range)));
-        }
-        if let (FrontendKind::ClusterIp, FrontendAddress::Address(address, _)) = (frontend.kind, frontend.at)
-        {
-            let element = self.at(set::CLUSTER_IPS, Value::new().addr(address), Element::key_only());
-            self.fragment.shared.push(element);
-        }
-        let port = self.route.port.clone();
-        let frontend = FrontendKey { family: self.route.family, at: frontend.at, protocol: port.protocol };
-        self.fragment.claims.push(Claim { frontend, port, age: self.route.age, elements });
-    }
-
-    fn refusal(&self, handling: Handling) -> Option<Verdict> {
-        match handling {
-            Handling::Reject => Some(Verdict::Goto(Name::from(chain::REJECT_CONNECTION))),
-            Handling::Drop => Some(Verdict::Drop),
-            Handling::ExternalLocal if self.route.local.is_empty() => Some(Verdict::Drop),
-            Handling::Internal(_) | Handling::External | Handling::ExternalLocal => None,
-        }
-    }
-
     /// Notes which slots the backends of a pool have.
     pub(super) fn note_slots(&mut self, pool: Pool, by_slot: &[&Backend]) {
         let backends = by_slot.iter().map(|backend| backend.address).collect();
@@ -134,78 +28,7 @@ impl Lowering<'_> {
         comment(&self.route.port.to_string())
     }
 
-    fn allowed(&self, frontend: &Value, range: Cidr) -> ElementAt {
-        let bound = |address| {
-            Value::from_bytes(&[frontend.as_bytes(), Value::new().addr(address).as_bytes()].concat())
-        };
-        let element = Element { end: Some(Box::new(bound(range.last()))), ..Element::default() };
-        self.at(set::SOURCE_ALLOWED, bound(range.network()), element)
-    }
-
-    /// Only pods of this node can be both ends of a connection through it.
-    fn hairpin(&mut self) {
-        let route = self.route;
-        for backend in route.cluster.iter().chain(&route.local).filter(|backend| backend.maybe_here) {
-            let address = backend.address.ip();
-            let element =
-                self.at(set::HAIRPIN, Value::new().addr(address).addr(address), Element::key_only());
-            self.fragment.shared.push(element);
-        }
-    }
-
     pub(super) fn at(&self, set: &str, key: Value, element: Element) -> ElementAt {
         ElementAt { family: self.route.family, set: Name::from(set), key, element }
     }
-}
-
-/// The key of a frontend in the sets that hold frontends.
-pub(super) fn frontend_key(route: &Route, at: FrontendAddress) -> Value {
-    let protocol = route.port.protocol;
-    match at {
-        FrontendAddress::Address(address, port) => {
-            Value::new().addr(address).protocol(protocol).port(port.get())
-        }
-        FrontendAddress::NodePort(port) => Value::new().protocol(protocol).port(port.get()),
-    }
-}
-
-/// `externalTrafficPolicy: Cluster`: any backend, masqueraded.
-pub(super) fn external_rules(family: Family, every: &Name) -> Vec<Rule> {
-    vec![Statements::new(family).jump(chain::MASQUERADE_LATER), Statements::new(family).goto(every)]
-}
-
-/// `externalTrafficPolicy: Local`: traffic from this cluster's pods and from the node itself may use every backend, all
-/// other traffic only the local ones, with its source kept.
-pub(super) fn external_local_rules(
-    view: View<'_>,
-    family: Family,
-    every: &Name,
-    local: Option<&Name>,
-) -> Vec<Rule> {
-    let rule = || Statements::new(family);
-    let from_pods: Vec<Statements> = match &view.config.detect_local {
-        DetectLocal::Off => Vec::new(),
-        DetectLocal::BridgeInterface(name) => vec![rule().interface(CmpOp::Eq, name)],
-        DetectLocal::InterfaceNamePrefix(prefix) => vec![rule().interface_prefix(CmpOp::Eq, prefix)],
-        DetectLocal::ClusterCidr(_) | DetectLocal::NodeCidr => {
-            view.pod_networks(family).into_iter().map(|network| rule().source(CmpOp::Eq, network)).collect()
-        }
-    };
-    let mut rules: Vec<Rule> = from_pods.into_iter().map(|rule| rule.goto(every)).collect();
-    rules.push(rule().local(FibAddress::Source).jump(chain::MASQUERADE_LATER));
-    rules.push(rule().local(FibAddress::Source).goto(every));
-    rules.extend(local.map(|local| rule().goto(local)));
-    rules
-}
-
-/// The ranges that lie in no other one: the kernel refuses elements that overlap.
-fn without_nested(sorted: &[Cidr]) -> impl Iterator<Item = Cidr> + '_ {
-    let mut last: Option<Cidr> = None;
-    sorted.iter().copied().filter(move |range| {
-        let nested = last.is_some_and(|outer| outer.contains(range.network()));
-        if !nested {
-            last = Some(*range);
-        }
-        !nested
-    })
 }

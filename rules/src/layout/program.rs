@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::Picking;
 use super::names::{chain, set};
+use super::picking::Picking;
 use super::statement::{Field, Statements};
 use crate::config::{Config, DetectLocal, NodePortAddresses};
 use crate::name::Name;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::Picking;
-use super::lowering::frontend_key;
+use super::frontend;
 use super::names::{comment, pool_chain};
+use super::picking::Picking;
 use crate::name::Name;
 use crate::net::Family;
 use crate::route::{Backend, Pool, Route};
@@ -102,7 +102,7 @@ impl Slots {
     /// an older Service, whose slots say nothing here.
     fn by_frontend(&self, route: &Route, pool: Pool) -> Option<&[SocketAddr]> {
         let comment = comment(&route.port.to_string());
-        let keys = route.frontends.iter().map(|frontend| frontend_key(route, frontend.at));
+        let keys = route.frontends.iter().map(|frontend| frontend::key(route, frontend.at));
         let known = keys.filter_map(|key| self.frontends.get(&(route.family, pool, key)));
         known.filter(|(owner, _)| *owner == comment).map(|(_, backends)| backends.as_slice()).next()
     }
