@@ -158,10 +158,10 @@ impl<'a> TableDiff<'a> {
             else {
                 continue;
             };
-            let gone = |key: &Value, element: &Element| {
-                set.elements.get(key) != Some(element) || self.leads_to_redefined(element)
+            let gone = |(key, old, new): (&'a Value, Option<&'a Element>, Option<&'a Element>)| {
+                old.filter(|old| new != Some(*old) || self.leads_to_redefined(old)).map(|old| (key, old))
             };
-            let elements: Vec<_> = old.elements.iter().filter(|(key, element)| gone(key, element)).collect();
+            let elements: Vec<_> = old.elements.beside(&set.elements).filter_map(gone).collect();
             if !elements.is_empty() {
                 out.push(Change::DeleteElements { set: name, definition, elements });
             }
@@ -207,11 +207,13 @@ impl<'a> TableDiff<'a> {
     fn add_elements(&self, out: &mut Changes<'_, 'a>) {
         for (name, set) in &self.desired.sets {
             let old = self.installed.sets.get(name).filter(|_| !self.redefined_sets.contains(name));
-            let new = |key: &Value, element: &Element| match old {
-                None => true,
-                Some(old) => old.elements.get(key) != Some(element) || self.leads_to_redefined(element),
+            let coming = |(key, new, old): (&'a Value, Option<&'a Element>, Option<&'a Element>)| {
+                new.filter(|new| old != Some(*new) || self.leads_to_redefined(new)).map(|new| (key, new))
             };
-            let elements: Vec<_> = set.elements.iter().filter(|(key, element)| new(key, element)).collect();
+            let elements: Vec<_> = match old {
+                None => set.elements.iter().collect(),
+                Some(old) => set.elements.beside(&old.elements).filter_map(coming).collect(),
+            };
             if !elements.is_empty() {
                 out.push(Change::AddElements { set: name, definition: &set.definition, elements });
             }

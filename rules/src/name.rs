@@ -15,6 +15,12 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether other values hold the same text in the same memory.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 impl From<&str> for Name {
@@ -101,6 +107,12 @@ impl ObjectName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// `namespace/name` as a text, which costs no copy.
+    #[must_use]
+    pub fn text(&self) -> Name {
+        self.0.clone()
     }
 }
 

@@ -12,9 +12,9 @@ use crate::cluster::{Service, ServicePort};
 use crate::name::{Name, ObjectName};
 use crate::net::{Cidr, Family, Protocol};
 
-/// What one service port means in one family.
+/// What one service port means in one family. Borrows from the objects that it was resolved from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct Route<'a> {
     /// The service port.
     pub port: ServicePortName,
     /// The age of the Service, which decides conflicts.
@@ -22,19 +22,19 @@ pub struct Route {
     /// The family of all addresses in it.
     pub family: Family,
     /// The backends that policy Cluster allows, sorted, each once.
-    pub cluster: Vec<Backend>,
+    pub cluster: Vec<Backend<'a>>,
     /// The backends that policy Local allows, sorted, each once.
-    pub local: Vec<Backend>,
+    pub local: Vec<Backend<'a>>,
     /// Where clients connect to; each [`FrontendAddress`] once.
     pub frontends: Vec<Frontend>,
     /// How long a client stays with its backend, in seconds; `None` without session affinity.
     pub affinity_seconds: Option<u32>,
 }
 
-impl Route {
+impl<'a> Route<'a> {
     /// The backends of a pool.
     #[must_use]
-    pub fn backends(&self, pool: Pool) -> &[Backend] {
+    pub fn backends(&self, pool: Pool) -> &[Backend<'a>] {
         match pool {
             Pool::Cluster => &self.cluster,
             Pool::Local => &self.local,
@@ -84,6 +84,12 @@ impl ServicePortName {
     pub fn new(service: &Service, port: &ServicePort) -> Self {
         Self { service: service.name.clone(), port: port.name.clone(), protocol: port.protocol }
     }
+
+    /// What it is displayed as; no copy where the port has no name.
+    #[must_use]
+    pub fn text(&self) -> Name {
+        if self.port.is_empty() { self.service.text() } else { Name::from(self.to_string()) }
+    }
 }
 
 impl fmt::Display for ServicePortName {
@@ -95,14 +101,14 @@ impl fmt::Display for ServicePortName {
 }
 
 /// An endpoint that may be chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backend {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend<'a> {
     /// Where it listens.
     pub address: SocketAddr,
     /// Whether it may be on this node: its `nodeName` is this node's or not given.
     pub maybe_here: bool,
     /// Its Pod, `namespace/name`.
-    pub pod: Option<ObjectName>,
+    pub pod: Option<&'a ObjectName>,
 }
 
 /// Where clients connect to, and what becomes of them.
@@ -176,16 +182,13 @@ pub enum Pool {
 
 /// The age of a Service, the oldest first. One without a creation time is the youngest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Age {
-    unknown: bool,
-    created: Option<i64>,
-}
+pub struct Age(i64);
 
 impl Age {
     /// The age of a Service.
     #[must_use]
     pub fn of(service: &Service) -> Self {
-        Self { unknown: service.created.is_none(), created: service.created }
+        Self(service.created.unwrap_or(i64::MAX))
     }
 }
 

@@ -176,7 +176,7 @@ fn a_lone_field_is_padded_in_the_ruleset_only() {
     // A lone port has two bytes in the kernel and a padded field in the ruleset.
     let definition = SetDefinition::map(&[DataType::InetService], &[DataType::InetService]);
     let set = Set {
-        elements: [(Value::new().port(80), Element::value(Value::new().port(8080)))].into(),
+        elements: [(Value::new().port(80), Element::value(Value::new().port(8080)))].into_iter().collect(),
         ..Set::new(definition)
     };
     let table = Table { sets: [("m".into(), set)].into(), chains: BTreeMap::new() };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::diff::diff;
 use crate::installed::{Installed, InstalledChain, InstalledRule, InstalledSet, InstalledTable};
 use crate::layout::ElementAt;
-use crate::name::Name;
+use crate::name::{Name, ObjectName};
 use crate::net::Family;
 use crate::ruleset::{Chain, Elements, Ruleset, Set, Table};
 use crate::transaction::Transaction;
@@ -13,6 +13,8 @@ use crate::transaction::Transaction;
 /// The part of the ruleset that an update touches, before and after it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
+    /// The Services that the update touched, sorted; also those whose rules stay as they are.
+    pub services: Vec<ObjectName>,
     /// What the kernel holds of it.
     pub before: Installed,
     /// What it should hold.
@@ -57,19 +59,24 @@ impl Log {
         self.chains.entry((family, name)).or_insert((Some(chain), None)).1 = None;
     }
 
-    /// The two rulesets, given the programs before and after. What comes and goes again, or goes and comes back as it was,
-    /// is in neither.
+    /// The two rulesets, given the program before and, where it may be another one, after. What comes and goes again, or
+    /// goes and comes back as it was, is in neither.
     ///
     /// Where a set is declared anew, all rules must be, since any may refer to it; then chains are in both even if they
     /// stay as they are.
-    pub(super) fn finish(self, before: &Programs, after: &Programs) -> Delta {
+    pub(super) fn finish(self, before: &Programs, other: Option<&Programs>) -> Delta {
         let mut delta = Delta::default();
-        let everything = before.redeclare(after);
+        let everything = other.is_some_and(|other| before.redeclare(other));
+        let after = other.unwrap_or(before);
         for family in Family::ALL {
             match (before.get(family), after.get(family)) {
                 (None, None) => {}
                 (Some(_), None) => drop(delta.before.tables.insert(family, InstalledTable::default())),
                 (None, Some(table)) => drop(delta.after.tables.insert(family, table.clone())),
+                (Some(_), Some(_)) if other.is_none() => {
+                    delta.before.tables.insert(family, InstalledTable::default());
+                    delta.after.tables.insert(family, Table::default());
+                }
                 (Some(old), Some(new)) => {
                     let (old, new) = differing_parts(old, new, everything);
                     delta.before.tables.insert(family, old);
@@ -187,20 +194,22 @@ impl Delta {
 
     fn elements_before(&mut self, at: &ElementAt, programs: &Programs) -> Option<&mut Elements> {
         let table = self.before.tables.get_mut(&at.family)?;
-        if !table.sets.contains_key(&at.set) {
-            let set = programs.get(at.family)?.sets.get(&at.set)?;
-            table.sets.insert(at.set.clone(), installed_set(&Set::new(set.definition.clone())));
+        let name = at.set.text();
+        if !table.sets.contains_key(&*name) {
+            let set = programs.get(at.family)?.sets.get(&*name)?;
+            table.sets.insert(Name::from(&*name), installed_set(&Set::new(set.definition.clone())));
         }
-        Some(&mut table.sets.get_mut(&at.set)?.elements)
+        Some(&mut table.sets.get_mut(&*name)?.elements)
     }
 
     fn elements_after(&mut self, at: &ElementAt, programs: &Programs) -> Option<&mut Elements> {
         let table = self.after.tables.get_mut(&at.family)?;
-        if !table.sets.contains_key(&at.set) {
-            let set = programs.get(at.family)?.sets.get(&at.set)?;
-            table.sets.insert(at.set.clone(), Set::new(set.definition.clone()));
+        let name = at.set.text();
+        if !table.sets.contains_key(&*name) {
+            let set = programs.get(at.family)?.sets.get(&*name)?;
+            table.sets.insert(Name::from(&*name), Set::new(set.definition.clone()));
         }
-        Some(&mut table.sets.get_mut(&at.set)?.elements)
+        Some(&mut table.sets.get_mut(&*name)?.elements)
     }
 
     /// A set that both programs have must be on both sides, or it would seem to come or to go.

@@ -9,22 +9,29 @@
 
 mod claims;
 mod delta;
+mod entry;
+mod interner;
+mod load;
+mod order;
 mod swap;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use claims::Claims;
 pub use delta::Delta;
 use delta::Programs;
+use entry::Entry;
+use interner::Interner;
+use order::Order;
 use swap::Update;
 use usage::Usage;
 
-use crate::cluster::{Cluster, EndpointSlice, Node, Service};
+use crate::cluster::{EndpointSlice, Node, Service};
 use crate::compile::Conflict;
 use crate::config::Config;
-use crate::layout::{self, Fragment, Picking, PoolSlots, ProgramNeeds, SharedChain, Slots};
-use crate::name::{Name, ObjectName};
+use crate::layout::{self, Fragment, Picking, PoolSlots, ProgramNeeds, SetName, SharedChain};
+use crate::name::ObjectName;
 use crate::net::{Cidr, Family, Protocol};
 use crate::resolve::{View, resolve};
 use crate::route::Route;
@@ -62,21 +69,13 @@ pub struct Engine {
     picking: Picking,
     backend_rules: usize,
     claims: Claims,
-    shared: Usage<(Family, Name, Value)>,
+    shared: Usage<(Family, SetName, Value)>,
     shared_chains: Usage<(Family, SharedChain)>,
     affinity: Usage<(Family, u32, Protocol)>,
     families: Usage<Family>,
     needs: BTreeMap<Family, ProgramNeeds>,
     programs: Programs,
-}
-
-/// What is known of one Service.
-#[derive(Debug, Default)]
-struct Entry {
-    service: Option<Service>,
-    slices: BTreeMap<ObjectName, EndpointSlice>,
-    /// Where its backends are.
-    slots: Vec<PoolSlots>,
+    interner: Interner,
 }
 
 impl Engine {
@@ -98,28 +97,18 @@ impl Engine {
             families: Usage::default(),
             needs: BTreeMap::new(),
             programs: Programs::default(),
+            interner: Interner::default(),
         }
     }
 
-    /// An engine that knows the cluster, and the whole ruleset as what changes from nothing. `slots` says where backends
-    /// are in the kernel by now.
-    #[must_use]
-    pub fn load(cluster: Cluster, config: Config, slots: &Slots) -> (Self, Delta) {
-        let mut engine = Self::new(config);
-        engine.node = cluster.node;
-        if let Some(picking) = slots.picking() {
-            engine.picking = picking;
-        }
-        let cidrs = Event::ServiceCidrs(cluster.service_cidrs);
-        let services = cluster.services.into_values().map(Event::Service);
-        let slices = cluster.slices.into_iter().map(|(name, slice)| Event::Slice(name, slice));
-        let delta = engine.take([cidrs].into_iter().chain(services).chain(slices), slots);
-        (engine, delta)
-    }
-
-    /// Takes changes together and says what they change in the ruleset. An event that names nothing new changes nothing.
+    /// Takes changes together and says what they change in the ruleset. An event that brings what is known already costs a
+    /// comparison, and changes nothing.
     pub fn update(&mut self, events: impl IntoIterator<Item = Event>) -> Delta {
-        self.take(events, &Slots::default())
+        let mut update = Update::default();
+        for event in events {
+            self.note(&mut update, event);
+        }
+        self.carry_out(update)
     }
 
     /// The frontends that service ports want and do not get, in the order of the frontends.
@@ -128,75 +117,109 @@ impl Engine {
         self.claims.conflicts()
     }
 
+    /// A Service with its slices; `None` where it is not known, or its slices alone.
+    #[must_use]
+    pub fn service(&self, name: &ObjectName) -> Option<(&Service, impl Iterator<Item = &EndpointSlice>)> {
+        let entry = self.entries.get(name)?;
+        let service = entry.service.as_deref()?;
+        Some((service, entry.slices().map(|(_, slice)| slice)))
+    }
+
     /// The layout in force.
     #[must_use]
     pub fn picking(&self) -> Picking {
         self.picking
     }
 
-    fn take(&mut self, events: impl IntoIterator<Item = Event>, slots: &Slots) -> Delta {
-        let mut update = Update::default();
-        for event in events {
-            self.note(&mut update, event);
-        }
-        let mut routes: HashMap<ObjectName, Vec<Route>> = HashMap::with_capacity(update.old.len());
+    /// Finds out what changed for the Services whose former fragments the update holds.
+    fn carry_out(&mut self, mut update: Update) -> Delta {
+        let mut fresh: BTreeMap<ObjectName, (Fragment, Order)> = BTreeMap::new();
         for (name, old) in &update.old {
-            let new = self.routes(name);
+            let new = self.lowered(name, &old.slots);
             self.backend_rules -= old.backend_rules;
-            self.backend_rules += new.iter().map(Route::backend_rules).sum::<usize>();
-            routes.insert(name.clone(), new);
+            self.backend_rules += new.0.backend_rules;
+            fresh.insert(name.clone(), new);
         }
         let picking = Picking::choose(self.config.layout, self.backend_rules, Some(self.picking));
         if picking != self.picking {
             self.keep_all(&mut update);
             self.picking = picking;
+            update.other_program = true;
+            fresh =
+                update.old.iter().map(|(name, old)| (name.clone(), self.lowered(name, &old.slots))).collect();
         }
-        let names: BTreeSet<ObjectName> = update.old.keys().cloned().collect();
-        for name in names {
-            let routes = routes.remove(&name).unwrap_or_else(|| self.routes(&name));
-            self.swap(&mut update, &name, &routes, slots);
+        let services = fresh.keys().cloned().collect();
+        for (name, (fragment, order)) in fresh {
+            self.swap(&mut update, &name, &fragment, order);
         }
-        self.finish(update)
+        Delta { services, ..self.finish(update) }
     }
 
     /// Takes an event in, keeping the fragment that a Service had before its first one.
     fn note(&mut self, update: &mut Update, event: Event) {
         match event {
             Event::Service(service) => {
-                self.keep(update, &service.name);
-                let entry = self.entries.entry(service.name.clone()).or_default();
-                entry.service = Some(service);
+                let known = self.entries.get(&service.name).and_then(|entry| entry.service.as_deref());
+                if known != Some(&service) {
+                    self.keep(update, &service.name);
+                    self.put_service(service);
+                }
             }
             Event::ServiceGone(name) => {
-                self.keep(update, &name);
-                if let Some(entry) = self.entries.get_mut(&name) {
-                    entry.service = None;
+                if self.entries.get(&name).is_some_and(|entry| entry.service.is_some()) {
+                    self.keep(update, &name);
+                    self.entries.entry(name).and_modify(|entry| entry.service = None);
                 }
             }
             Event::Slice(name, slice) => {
-                self.forget_slice(update, &name);
-                self.keep(update, &slice.service);
-                self.slices.insert(name.clone(), slice.service.clone());
-                self.entries.entry(slice.service.clone()).or_default().slices.insert(name, slice);
+                let known = self.entries.get(&slice.service).and_then(|entry| entry.slice(&name));
+                if known != Some(&slice) {
+                    self.forget_slice(update, &name);
+                    self.keep(update, &slice.service);
+                    self.put_slice(name, slice);
+                }
             }
             Event::SliceGone(name) => self.forget_slice(update, &name),
-            Event::ServiceCidrs(cidrs) => self.service_cidrs = cidrs,
+            Event::ServiceCidrs(cidrs) => {
+                update.other_program |= cidrs != self.service_cidrs;
+                self.service_cidrs = cidrs;
+            }
             Event::Node(node) => {
-                self.keep_view(update);
-                self.node = node;
+                if node != self.node {
+                    self.keep_view(update);
+                    self.node = node;
+                }
             }
             Event::Config(config) => {
-                self.keep_view(update);
-                self.config = config;
+                if config != self.config {
+                    self.keep_view(update);
+                    self.config = config;
+                }
             }
         }
+    }
+
+    fn put_service(&mut self, mut service: Service) {
+        self.interner.service(&mut service);
+        let entry = self.entries.entry(service.name.clone()).or_default();
+        entry.service = Some(Box::new(service));
+    }
+
+    fn put_slice(&mut self, name: ObjectName, mut slice: EndpointSlice) {
+        self.interner.slice(&mut slice);
+        slice.endpoints.shrink_to_fit();
+        if let Some((known, _)) = self.entries.get_key_value(&slice.service) {
+            slice.service = known.clone();
+        }
+        self.slices.insert(name.clone(), slice.service.clone());
+        self.entries.entry(slice.service.clone()).or_default().put_slice(name, slice);
     }
 
     fn forget_slice(&mut self, update: &mut Update, name: &ObjectName) {
         let Some(service) = self.slices.remove(name) else { return };
         self.keep(update, &service);
         if let Some(entry) = self.entries.get_mut(&service) {
-            entry.slices.remove(name);
+            entry.remove_slice(name);
         }
     }
 
@@ -204,15 +227,25 @@ impl Engine {
         View { config: &self.config, node: self.node.as_ref() }
     }
 
-    fn routes(&self, name: &ObjectName) -> Vec<Route> {
+    fn routes(&self, name: &ObjectName) -> Vec<Route<'_>> {
         let Some(entry) = self.entries.get(name) else { return Vec::new() };
-        let slices: Vec<&EndpointSlice> = entry.slices.values().collect();
-        entry.service.as_ref().map_or(Vec::new(), |service| resolve(self.view(), service, &slices))
+        let Some(service) = &entry.service else { return Vec::new() };
+        let slices: Vec<&EndpointSlice> = entry.slices().map(|(_, slice)| slice).collect();
+        resolve(self.view(), service, &slices)
     }
 
-    /// What a Service contributes as things are.
+    /// What a Service contributes as things are, its backends in the slots that they have.
     fn fragment(&self, name: &ObjectName) -> Fragment {
-        let slots = self.entries.get(name).map_or(&[][..], |entry| entry.slots.as_slice());
-        layout::lower(self.view(), self.picking, &self.routes(name), slots)
+        let routes = self.routes(name);
+        let slots = self.entries.get(name).map(|entry| entry.order.slots(self.picking, &routes));
+        layout::lower(self.view(), self.picking, &routes, slots.unwrap_or_default().as_slice())
+    }
+
+    /// What a Service contributes from now on, when its backends had these slots.
+    fn lowered(&self, name: &ObjectName, before: &[PoolSlots]) -> (Fragment, Order) {
+        let routes = self.routes(name);
+        let fragment = layout::lower(self.view(), self.picking, &routes, before);
+        let order = Order::of(self.picking, &routes, &fragment.slots);
+        (fragment, order)
     }
 }

@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Engine;
 use super::claims::{Claimant, Claims, claimants};
 use super::delta::{Delta, Log, Programs};
+use super::order::Order;
 use crate::cluster::Node;
 use crate::config::Config;
-use crate::layout::{
-    self, ElementAt, Fragment, FrontendKey, PoolSlots, ProgramNeeds, SharedChain, Slots, program,
-};
+use crate::layout::{ElementAt, Fragment, FrontendKey, ProgramNeeds, SharedChain, program};
 use crate::name::ObjectName;
 use crate::net::{Cidr, Family};
 use crate::resolve::View;
-use crate::route::Route;
 use crate::ruleset::Chain;
 
 /// An update on its way.
@@ -26,6 +24,8 @@ pub(super) struct Update {
     shared_chains: HashMap<(Family, SharedChain), bool>,
     /// The Node and options before, where they are different.
     old_view: Option<(Config, Option<Node>)>,
+    /// Whether the program may be another one.
+    pub(super) other_program: bool,
 }
 
 impl Engine {
@@ -46,35 +46,35 @@ impl Engine {
             self.keep_all(update);
             update.shared_chains.extend(self.shared_chains.iter().map(|chain| (*chain, true)));
             update.old_view = Some((self.config.clone(), self.node.clone()));
+            update.other_program = true;
         }
     }
 
-    /// Puts the new fragment of a Service into the place of the old one.
-    pub(super) fn swap(&mut self, update: &mut Update, name: &ObjectName, routes: &[Route], slots: &Slots) {
+    /// Puts the new fragment of a Service into the place of the old one, and forgets a Service of which nothing is known
+    /// any more.
+    pub(super) fn swap(&mut self, update: &mut Update, name: &ObjectName, new: &Fragment, order: Order) {
         let old = update.old.remove(name).unwrap_or_default();
-        let new = if old.slots.is_empty() {
-            layout::lower(self.view(), self.picking, routes, slots)
-        } else {
-            layout::lower(self.view(), self.picking, routes, old.slots.as_slice())
-        };
-        self.swap_claims(update, name, &old, &new);
-        self.swap_usage(update, &old, &new);
+        self.swap_claims(update, name, &old, new);
+        self.swap_usage(update, &old, new);
         for (family, chain, content) in old.chains {
             update.log.chain_goes(family, chain, content);
         }
-        for (family, chain, content) in new.chains {
-            update.log.chain_comes(family, chain, content);
+        for (family, chain, content) in &new.chains {
+            update.log.chain_comes(*family, chain.clone(), content.clone());
         }
-        self.remember(name, new.slots);
-    }
-
-    /// Notes where the backends are, and forgets a Service of which nothing is known any more.
-    fn remember(&mut self, name: &ObjectName, slots: Vec<PoolSlots>) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        entry.slots = slots;
-        if entry.service.is_none() && entry.slices.is_empty() {
+        entry.order = order;
+        if entry.is_empty() {
             self.entries.remove(name);
         }
+    }
+
+    /// Takes down everything that a fragment uses, when all are new.
+    pub(super) fn use_all(&mut self, fragment: &Fragment) {
+        for (claimant, claim) in claimants(fragment) {
+            self.claims.insert(claimant, claim.frontend);
+        }
+        self.swap_usage(&mut Update::default(), &Fragment::default(), fragment);
     }
 
     fn swap_claims(&mut self, update: &mut Update, name: &ObjectName, old: &Fragment, new: &Fragment) {
@@ -88,7 +88,7 @@ impl Engine {
             self.claims.remove(&claimant, &claim.frontend);
         }
         for (claimant, claim) in claimants(new) {
-            self.claims.insert(claimant, claim);
+            self.claims.insert(claimant, claim.frontend);
         }
         let after = winners(&self.claims);
         for ((frontend, before), after) in frontends.iter().zip(before).zip(after) {
@@ -116,7 +116,10 @@ impl Engine {
     ) -> Vec<ElementAt> {
         let Some(winner) = winner else { return Vec::new() };
         let of = |fragment: &Fragment| -> Vec<ElementAt> {
-            let claim = fragment.claims.get(winner.index).filter(|claim| claim.frontend == *frontend);
+            let claim = fragment
+                .claims
+                .get(usize::try_from(winner.index).unwrap_or(usize::MAX))
+                .filter(|claim| claim.frontend == *frontend);
             claim.map_or(Vec::new(), |claim| claim.elements.clone())
         };
         if winner.service == *swapped {
@@ -131,13 +134,13 @@ impl Engine {
     fn swap_usage(&mut self, update: &mut Update, old: &Fragment, new: &Fragment) {
         for element in &new.shared {
             let (family, set, key) = element.place();
-            if self.shared.add((family, set.clone(), key.clone())) {
+            if self.shared.add((family, set, key.clone())) {
                 update.log.element_comes(element.clone());
             }
         }
         for element in &old.shared {
             let (family, set, key) = element.place();
-            if self.shared.remove(&(family, set.clone(), key.clone())) {
+            if self.shared.remove(&(family, set, key.clone())) {
                 update.log.element_goes(element.clone());
             }
         }
@@ -150,18 +153,20 @@ impl Engine {
             update.shared_chains.entry(*chain).or_insert(true);
             self.shared_chains.remove(chain);
         }
+        let mut other_program = false;
         for affinity in &new.affinity {
-            self.affinity.add(*affinity);
+            other_program |= self.affinity.add(*affinity);
         }
         for affinity in &old.affinity {
-            self.affinity.remove(affinity);
+            other_program |= self.affinity.remove(affinity);
         }
         for family in &new.families {
-            self.families.add(*family);
+            other_program |= self.families.add(*family);
         }
         for family in &old.families {
-            self.families.remove(family);
+            other_program |= self.families.remove(family);
         }
+        update.other_program |= other_program;
     }
 
     pub(super) fn finish(&mut self, mut update: Update) -> Delta {
@@ -179,19 +184,19 @@ impl Engine {
                 update.log.chain_comes(family, chain.name(), content(self.view()));
             }
         }
-        let needs = self.needs_now();
-        let same = needs == self.needs && old_config.is_none();
-        let programs = if same { None } else { Some(self.programs_for(&needs)) };
-        let delta = update.log.finish(&self.programs, programs.as_ref().unwrap_or(&self.programs));
-        self.needs = needs;
-        if let Some(programs) = programs {
-            self.programs = programs;
+        if !update.other_program {
+            return update.log.finish(&self.programs, None);
         }
+        let needs = self.needs_now();
+        let programs = self.programs_for(&needs);
+        let delta = update.log.finish(&self.programs, Some(&programs));
+        self.needs = needs;
+        self.programs = programs;
         delta
     }
 
     /// What the program of each family that has a table must have.
-    fn needs_now(&self) -> BTreeMap<Family, ProgramNeeds> {
+    pub(super) fn needs_now(&self) -> BTreeMap<Family, ProgramNeeds> {
         let mut needs = BTreeMap::new();
         for family in Family::ALL {
             let service_cidrs: Vec<Cidr> =
@@ -205,7 +210,7 @@ impl Engine {
         needs
     }
 
-    fn programs_for(&self, needs: &BTreeMap<Family, ProgramNeeds>) -> Programs {
+    pub(super) fn programs_for(&self, needs: &BTreeMap<Family, ProgramNeeds>) -> Programs {
         let tables = needs.iter().map(|(family, needs)| (*family, program(self.view(), *family, needs)));
         Programs { tables: tables.collect() }
     }

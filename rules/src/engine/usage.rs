@@ -6,7 +6,7 @@ use std::hash::Hash;
 /// How often each thing is used.
 #[derive(Debug)]
 pub(super) struct Usage<T> {
-    counts: HashMap<T, usize>,
+    counts: HashMap<T, u32>,
 }
 
 impl<T> Default for Usage<T> {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use super::external::{external_local_rules, external_rules};
 use super::lowering::Lowering;
 use super::names::{comment, external_chain, pool_chain, set};
+use super::picking::Picking;
 use super::slots::{Previous, assign};
 use super::statement::{Field, Statements};
 use crate::name::Name;
@@ -19,7 +20,7 @@ use crate::ruleset::{Chain, Rule};
 /// Adds the chains of a route.
 pub(super) fn add(lowering: &mut Lowering<'_>, previous: &(impl Previous + ?Sized)) {
     let route = lowering.route;
-    for pool in [Pool::Cluster, Pool::Local].into_iter().filter(|pool| route.uses(*pool)) {
+    for pool in Picking::Chains.pools(route) {
         add_pool(lowering, pool, previous.in_chain(route, pool));
     }
     let every = pool_chain(&route.port, Pool::Cluster);
@@ -33,7 +34,7 @@ pub(super) fn add(lowering: &mut Lowering<'_>, previous: &(impl Previous + ?Size
 }
 
 /// The chain that serves a frontend.
-pub(super) fn serve(route: &Route, frontend: &Frontend) -> Name {
+pub(super) fn serve(route: &Route<'_>, frontend: &Frontend) -> Name {
     match frontend.handling {
         Handling::Internal(pool) => pool_chain(&route.port, pool),
         _ => external_chain(&route.port),
@@ -47,9 +48,7 @@ fn add_chain(lowering: &mut Lowering<'_>, name: Name, rules: Vec<Rule>) {
 fn add_pool(lowering: &mut Lowering<'_>, pool: Pool, before: &[SocketAddr]) {
     let route = lowering.route;
     let name = pool_chain(&route.port, pool);
-    // From the last to the first, so that a chain that is made at once reads in the order of the addresses.
-    let wanted = route.backends(pool).iter().rev();
-    let by_slot = assign(before, wanted);
+    let by_slot = assign(before, Picking::Chains.usual_order(route.backends(pool)));
     lowering.note_slots(pool, &by_slot);
     let mut rules = Vec::with_capacity(by_slot.len() + 1);
     if route.affinity_seconds.is_some() {
@@ -61,8 +60,8 @@ fn add_pool(lowering: &mut Lowering<'_>, pool: Pool, before: &[SocketAddr]) {
     add_chain(lowering, name, rules);
 }
 
-fn pick(family: Family, port: &ServicePortName, slot: usize, backend: &Backend) -> Rule {
-    let comment = backend.pod.as_ref().map(|pod| comment(pod.as_str()));
+fn pick(family: Family, port: &ServicePortName, slot: usize, backend: &Backend<'_>) -> Rule {
+    let comment = backend.pod.as_ref().map(|pod| comment(pod.text()));
     let rule = Statements::new(family).comment(comment).protocol(port.protocol);
     match u32::try_from(slot + 1).unwrap_or(u32::MAX) {
         1 => rule.dnat(backend.address),

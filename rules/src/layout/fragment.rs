@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::frontend::FrontendKey;
+use super::set_name::SetName;
 use super::shared_chain::SharedChain;
 use super::slots::PoolSlots;
 use crate::name::Name;
@@ -51,7 +52,7 @@ pub struct ElementAt {
     /// The table.
     pub family: Family,
     /// The set.
-    pub set: Name,
+    pub set: SetName,
     /// The key.
     pub key: Value,
     /// The rest.
@@ -61,7 +62,7 @@ pub struct ElementAt {
 impl ElementAt {
     /// Where the element is: no two in a ruleset have the same place.
     #[must_use]
-    pub fn place(&self) -> (Family, &Name, &Value) {
-        (self.family, &self.set, &self.key)
+    pub fn place(&self) -> (Family, SetName, &Value) {
+        (self.family, self.set, &self.key)
     }
 }

@@ -16,7 +16,7 @@ pub struct FrontendKey {
 }
 
 /// The key of a frontend in the sets that hold frontends.
-pub(super) fn key(route: &Route, at: FrontendAddress) -> Value {
+pub(super) fn key(route: &Route<'_>, at: FrontendAddress) -> Value {
     let protocol = route.port.protocol;
     match at {
         FrontendAddress::Address(address, port) => {

@@ -5,8 +5,9 @@ use super::fragment::{Claim, ElementAt, Fragment};
 use super::frontend::{self, FrontendKey};
 use super::lowering::Lowering;
 use super::maps::{self, Slotted};
-use super::names::{chain, set};
+use super::names::chain;
 use super::picking::Picking;
+use super::set_name::SetName;
 use super::slots::Previous;
 use crate::name::Name;
 use crate::net::Cidr;
@@ -18,7 +19,7 @@ use crate::ruleset::{Element, Value, Verdict};
 pub(crate) fn lower(
     view: View<'_>,
     picking: Picking,
-    routes: &[Route],
+    routes: &[Route<'_>],
     previous: &(impl Previous + ?Sized),
 ) -> Fragment {
     let mut fragment = Fragment::default();
@@ -64,8 +65,8 @@ impl Lowering<'_> {
     /// NAT, where local clients are met as well, and until then kept from a node port that may be at the same address.
     fn claim(&mut self, frontend: &Frontend, dispatch: &Dispatch<'_>) {
         let (serving, refusing) = match frontend.at {
-            FrontendAddress::Address(..) => (set::FRONTENDS, set::NO_ENDPOINTS),
-            FrontendAddress::NodePort(_) => (set::NODE_PORT_FRONTENDS, set::NODE_PORT_NO_ENDPOINTS),
+            FrontendAddress::Address(..) => (SetName::Frontends, SetName::NoEndpoints),
+            FrontendAddress::NodePort(_) => (SetName::NodePortFrontends, SetName::NodePortNoEndpoints),
         };
         let key = frontend::key(self.route, frontend.at);
         let mut elements = Vec::new();
@@ -87,18 +88,18 @@ impl Lowering<'_> {
         }
         if let Some(seconds) = self.route.affinity_seconds.filter(|_| served) {
             let sticky = match frontend.at {
-                FrontendAddress::Address(..) => set::sticky(seconds),
-                FrontendAddress::NodePort(_) => set::sticky_node_ports(seconds),
+                FrontendAddress::Address(..) => SetName::Sticky(seconds),
+                FrontendAddress::NodePort(_) => SetName::StickyNodePorts(seconds),
             };
-            elements.push(self.at(&sticky, key.clone(), Element::key_only()));
+            elements.push(self.at(sticky, key.clone(), Element::key_only()));
         }
         if let Some(sources) = &frontend.sources {
-            elements.push(self.at(set::SOURCE_RESTRICTED, key.clone(), Element::key_only()));
+            elements.push(self.at(SetName::SourceRestricted, key.clone(), Element::key_only()));
             elements.extend(without_nested(sources).map(|range| self.allowed(&key, range)));
         }
         if let (FrontendKind::ClusterIp, FrontendAddress::Address(address, _)) = (frontend.kind, frontend.at)
         {
-            let element = self.at(set::CLUSTER_IPS, Value::new().addr(address), Element::key_only());
+            let element = self.at(SetName::ClusterIps, Value::new().addr(address), Element::key_only());
             self.fragment.shared.push(element);
         }
         let port = self.route.port.clone();
@@ -120,7 +121,7 @@ impl Lowering<'_> {
             Value::from_bytes(&[frontend.as_bytes(), Value::new().addr(address).as_bytes()].concat())
         };
         let element = Element { end: Some(Box::new(bound(range.last()))), ..Element::default() };
-        self.at(set::SOURCE_ALLOWED, bound(range.network()), element)
+        self.at(SetName::SourceAllowed, bound(range.network()), element)
     }
 
     /// Only pods of this node can be both ends of a connection through it.
@@ -129,7 +130,7 @@ impl Lowering<'_> {
         for backend in route.cluster.iter().chain(&route.local).filter(|backend| backend.maybe_here) {
             let address = backend.address.ip();
             let element =
-                self.at(set::HAIRPIN, Value::new().addr(address).addr(address), Element::key_only());
+                self.at(SetName::Hairpin, Value::new().addr(address).addr(address), Element::key_only());
             self.fragment.shared.push(element);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::fragment::{ElementAt, Fragment};
 use super::names::comment;
+use super::set_name::SetName;
 use super::slots::PoolSlots;
 use crate::name::Name;
 use crate::resolve::View;
@@ -11,13 +12,13 @@ use crate::ruleset::{Element, Value};
 /// A route on its way into a fragment.
 pub(super) struct Lowering<'a> {
     pub(super) view: View<'a>,
-    pub(super) route: &'a Route,
+    pub(super) route: &'a Route<'a>,
     pub(super) fragment: &'a mut Fragment,
 }
 
 impl Lowering<'_> {
     /// Notes which slots the backends of a pool have.
-    pub(super) fn note_slots(&mut self, pool: Pool, by_slot: &[&Backend]) {
+    pub(super) fn note_slots(&mut self, pool: Pool, by_slot: &[&Backend<'_>]) {
         let backends = by_slot.iter().map(|backend| backend.address).collect();
         let port = self.route.port.port.clone();
         self.fragment.slots.push(PoolSlots { family: self.route.family, port, pool, backends });
@@ -25,10 +26,10 @@ impl Lowering<'_> {
 
     /// The service port, for elements whose other words do not name it.
     pub(super) fn comment(&self) -> Name {
-        comment(&self.route.port.to_string())
+        comment(self.route.port.text())
     }
 
-    pub(super) fn at(&self, set: &str, key: Value, element: Element) -> ElementAt {
-        ElementAt { family: self.route.family, set: Name::from(set), key, element }
+    pub(super) fn at(&self, set: SetName, key: Value, element: Element) -> ElementAt {
+        ElementAt { family: self.route.family, set, key, element }
     }
 }

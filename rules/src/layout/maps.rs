@@ -12,17 +12,27 @@ use super::fragment::ElementAt;
 use super::frontend;
 use super::lowering::Lowering;
 use super::names::comment;
+use super::picking::Picking;
+use super::set_name::SetName;
 use super::shared_chain::{Picker, SharedChain};
 use super::slots::{Previous, assign};
-use crate::name::Name;
 use crate::resolve::View;
 use crate::route::{Backend, Frontend, FrontendAddress, Handling, Pool};
 use crate::ruleset::{Element, Value, Verdict};
 
 /// The backends of a route by slot; all its frontends have the same.
 pub(super) struct Slotted<'a> {
-    cluster: Vec<&'a Backend>,
-    local: Vec<&'a Backend>,
+    cluster: Vec<&'a Backend<'a>>,
+    local: Vec<&'a Backend<'a>>,
+}
+
+impl<'a> Slotted<'a> {
+    fn backends(&self, pool: Pool) -> &[&'a Backend<'a>] {
+        match pool {
+            Pool::Cluster => &self.cluster,
+            Pool::Local => &self.local,
+        }
+    }
 }
 
 pub(super) fn assign_slots<'a>(
@@ -31,7 +41,7 @@ pub(super) fn assign_slots<'a>(
 ) -> Slotted<'a> {
     let route = lowering.route;
     let mut of = |pool| {
-        let by_slot = assign(previous.in_maps(route, pool), route.backends(pool).iter());
+        let by_slot = assign(previous.in_maps(route, pool), Picking::Maps.usual_order(route.backends(pool)));
         lowering.note_slots(pool, &by_slot);
         by_slot
     };
@@ -43,14 +53,14 @@ pub(super) fn serve(
     lowering: &mut Lowering<'_>,
     slotted: &Slotted<'_>,
     frontend: &Frontend,
-    serving: &str,
+    serving: SetName,
     elements: &mut Vec<ElementAt>,
 ) {
     let picker = |pool| Picker {
         node_port: matches!(frontend.at, FrontendAddress::NodePort(_)),
         pool,
         sticky: lowering.route.affinity_seconds.is_some(),
-        size: size(if pool == Pool::Cluster { &slotted.cluster } else { &slotted.local }),
+        size: size(slotted.backends(pool)),
     };
     let local_size = (!slotted.local.is_empty()).then(|| size(&slotted.local));
     let (chain, pools): (SharedChain, &[Pool]) = match frontend.handling {
@@ -72,26 +82,25 @@ pub(super) fn serve(
     let key = frontend::key(lowering.route, frontend.at);
     let verdict = Element::verdict(Verdict::Goto(chain.name())).with_comment(lowering.comment());
     elements.push(lowering.at(serving, key.clone(), verdict));
+    elements.reserve(pools.iter().map(|pool| slotted.backends(*pool).len()).sum());
     for &pool in pools {
-        // One name for all: there may be a million elements.
-        let set = Name::from(picker(pool).map());
-        let backends = if pool == Pool::Cluster { &slotted.cluster } else { &slotted.local };
-        for (slot, backend) in (0..).zip(backends) {
+        let set = picker(pool).map();
+        for (slot, backend) in (0..).zip(slotted.backends(pool)) {
             let (key, element) = (key.clone().slot(slot), element(lowering.view, backend));
-            elements.push(ElementAt { family, set: set.clone(), key, element });
+            elements.push(ElementAt { family, set, key, element });
         }
     }
 }
 
-fn element(view: View<'_>, backend: &Backend) -> Element {
+fn element(view: View<'_>, backend: &Backend<'_>) -> Element {
     let element = Element::value(Value::new().addr(backend.address.ip()).port(backend.address.port()));
     match backend.pod.as_ref().filter(|_| view.config.backend_comments) {
-        Some(pod) => element.with_comment(comment(pod.as_str())),
+        Some(pod) => element.with_comment(comment(pod.text())),
         None => element,
     }
 }
 
 /// The number of slots among which one of these backends is drawn.
-fn size(backends: &[&Backend]) -> u32 {
+fn size(backends: &[&Backend<'_>]) -> u32 {
     u32::try_from(backends.len().next_power_of_two()).unwrap_or(1 << 31)
 }

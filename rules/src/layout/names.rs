@@ -157,10 +157,10 @@ fn name(prefix: &str, port: &ServicePortName) -> Name {
 }
 
 /// A comment, cut where the kernel would cut it: a Pod's name alone may have 253 characters.
-pub(super) fn comment(text: &str) -> Name {
+pub(super) fn comment(text: Name) -> Name {
     const CUT: &str = "...";
     if text.len() <= MAX_COMMENT {
-        return Name::from(text);
+        return text;
     }
     let fits = text.char_indices().map(|(start, c)| start + c.len_utf8());
     let end = fits.take_while(|end| *end <= MAX_COMMENT - CUT.len()).last();
@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_comment_that_is_too_long_is_cut_and_shows_it() {
-        let check = |text: String, expected: &str| assert_eq!(comment(&text), expected, "{text}");
+        let check =
+            |text: String, expected: &str| assert_eq!(comment(Name::from(text.as_str())), expected, "{text}");
         check("shop/web-0".to_owned(), "shop/web-0");
         check("x".repeat(127), &"x".repeat(127));
         check("x".repeat(128), &format!("{}...", "x".repeat(124)));

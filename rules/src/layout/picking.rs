@@ -1,6 +1,7 @@
-//! Which layout is in force, and when it changes.
+//! Which layout is in force, when it changes, and which pools have slots in it.
 
 use crate::config::Layout;
+use crate::route::{Backend, Pool, Route};
 
 /// How backends are picked in the kernel: the layout in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -31,4 +32,29 @@ impl Picking {
             Layout::Auto => before.unwrap_or(Self::Chains),
         }
     }
+
+    /// The backends of a pool in the order that they have without a past.
+    ///
+    /// In chains from the last to the first, so that a chain that is made at once reads in the order of the addresses.
+    pub(crate) fn usual_order<'a>(
+        self,
+        backends: &'a [Backend<'a>],
+    ) -> impl Iterator<Item = &'a Backend<'a>> + Clone {
+        let mut both = backends.iter();
+        let from_the_end = self == Self::Chains;
+        std::iter::from_fn(move || if from_the_end { both.next_back() } else { both.next() })
+    }
+
+    /// The pools of a route whose backends have slots.
+    pub(crate) fn pools<'a>(self, route: &'a Route<'a>) -> impl Iterator<Item = Pool> + 'a {
+        [Pool::Cluster, Pool::Local].into_iter().filter(move |pool| self == Self::Maps || route.uses(*pool))
+    }
+}
+
+/// The pools of some routes whose backends have slots, in the order in which lowering meets them.
+pub(crate) fn pools_with_slots<'a>(
+    picking: Picking,
+    routes: &'a [Route<'a>],
+) -> impl Iterator<Item = (&'a Route<'a>, Pool)> {
+    routes.iter().flat_map(move |route| picking.pools(route).map(move |pool| (route, pool)))
 }

@@ -2,6 +2,7 @@
 
 use super::external::{external_local_rules, external_rules};
 use super::names::{pick_prefix, set, shared_external_chain};
+use super::set_name::SetName;
 use super::statement::{Field, Statements};
 use crate::name::Name;
 use crate::net::Family;
@@ -112,7 +113,7 @@ impl Picker {
         }
         let draw = |slots| {
             let slot = Field::Slot(slots);
-            let map = self.map();
+            let map = &self.map().text();
             if self.node_port {
                 Statements::new(family).dnat_to_map(&[Field::L4Proto, Field::DestinationPort, slot], map)
             } else {
@@ -130,12 +131,12 @@ impl Picker {
     }
 
     /// The map that holds the backends.
-    pub(super) fn map(self) -> &'static str {
+    pub(super) fn map(self) -> SetName {
         match (self.node_port, self.pool) {
-            (false, Pool::Cluster) => set::BACKENDS,
-            (false, Pool::Local) => set::LOCAL_BACKENDS,
-            (true, Pool::Cluster) => set::NODE_PORT_BACKENDS,
-            (true, Pool::Local) => set::NODE_PORT_LOCAL_BACKENDS,
+            (false, Pool::Cluster) => SetName::Backends,
+            (false, Pool::Local) => SetName::LocalBackends,
+            (true, Pool::Cluster) => SetName::NodePortBackends,
+            (true, Pool::Local) => SetName::NodePortLocalBackends,
         }
     }
 }

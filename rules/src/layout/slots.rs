@@ -14,10 +14,10 @@ use crate::ruleset::Value;
 /// Where the backends of a route's pools are by now.
 pub trait Previous {
     /// The backends of a pool by slot, as the layout `chains` has them; none where the pool is not known.
-    fn in_chain(&self, route: &Route, pool: Pool) -> &[SocketAddr];
+    fn in_chain(&self, route: &Route<'_>, pool: Pool) -> &[SocketAddr];
 
     /// The same as the layout `maps` has them.
-    fn in_maps(&self, route: &Route, pool: Pool) -> &[SocketAddr];
+    fn in_maps(&self, route: &Route<'_>, pool: Pool) -> &[SocketAddr];
 }
 
 /// The slots that lowering gave to the backends of one pool.
@@ -34,14 +34,14 @@ pub struct PoolSlots {
 }
 
 impl Previous for [PoolSlots] {
-    fn in_chain(&self, route: &Route, pool: Pool) -> &[SocketAddr] {
+    fn in_chain(&self, route: &Route<'_>, pool: Pool) -> &[SocketAddr] {
         let same = |slots: &&PoolSlots| {
             slots.family == route.family && slots.pool == pool && slots.port == route.port.port
         };
         self.iter().find(same).map_or(&[], |slots| &slots.backends)
     }
 
-    fn in_maps(&self, route: &Route, pool: Pool) -> &[SocketAddr] {
+    fn in_maps(&self, route: &Route<'_>, pool: Pool) -> &[SocketAddr] {
         self.in_chain(route, pool)
     }
 }
@@ -83,25 +83,31 @@ impl Slots {
 }
 
 impl Previous for Slots {
-    fn in_chain(&self, route: &Route, pool: Pool) -> &[SocketAddr] {
+    fn in_chain(&self, route: &Route<'_>, pool: Pool) -> &[SocketAddr] {
         self.by_chain(route, pool).or_else(|| self.by_frontend(route, pool)).unwrap_or(&[])
     }
 
-    fn in_maps(&self, route: &Route, pool: Pool) -> &[SocketAddr] {
+    fn in_maps(&self, route: &Route<'_>, pool: Pool) -> &[SocketAddr] {
         self.by_frontend(route, pool).or_else(|| self.by_chain(route, pool)).unwrap_or(&[])
     }
 }
 
 impl Slots {
-    fn by_chain(&self, route: &Route, pool: Pool) -> Option<&[SocketAddr]> {
+    fn by_chain(&self, route: &Route<'_>, pool: Pool) -> Option<&[SocketAddr]> {
+        if self.chains.is_empty() {
+            return None;
+        }
         let chain = pool_chain(&route.port, pool);
         self.chains.get(&(route.family, chain)).map(Vec::as_slice)
     }
 
     /// All frontends that a route has got have the same slots, so those of the first one will do. Others may have lost to
     /// an older Service, whose slots say nothing here.
-    fn by_frontend(&self, route: &Route, pool: Pool) -> Option<&[SocketAddr]> {
-        let comment = comment(&route.port.to_string());
+    fn by_frontend(&self, route: &Route<'_>, pool: Pool) -> Option<&[SocketAddr]> {
+        if self.frontends.is_empty() {
+            return None;
+        }
+        let comment = comment(route.port.text());
         let keys = route.frontends.iter().map(|frontend| frontend::key(route, frontend.at));
         let known = keys.filter_map(|key| self.frontends.get(&(route.family, pool, key)));
         known.filter(|(owner, _)| *owner == comment).map(|(_, backends)| backends.as_slice()).next()
@@ -114,16 +120,17 @@ impl Slots {
 /// last. Where more left than came, the last ones move into the holes: as few as can be.
 pub(crate) fn assign<'a>(
     before: &[SocketAddr],
-    wanted: impl Iterator<Item = &'a Backend>,
-) -> Vec<&'a Backend> {
-    let wanted: Vec<&Backend> = wanted.collect();
-    if before.is_empty() {
+    wanted: impl Iterator<Item = &'a Backend<'a>>,
+) -> Vec<&'a Backend<'a>> {
+    let wanted: Vec<&Backend<'_>> = wanted.collect();
+    let unchanged = || wanted.iter().map(|backend| &backend.address).eq(before);
+    if before.is_empty() || unchanged() {
         return wanted;
     }
-    let by_address: HashMap<SocketAddr, &Backend> =
+    let by_address: HashMap<SocketAddr, &Backend<'_>> =
         wanted.iter().map(|backend| (backend.address, *backend)).collect();
     let mut kept = HashMap::with_capacity(before.len());
-    let mut slots: Vec<Option<&Backend>> = Vec::with_capacity(wanted.len());
+    let mut slots: Vec<Option<&Backend<'_>>> = Vec::with_capacity(wanted.len());
     for (slot, address) in before.iter().enumerate() {
         let stays = by_address.get(address).copied().filter(|_| kept.insert(*address, slot).is_none());
         slots.push(stays);
@@ -137,7 +144,7 @@ pub(crate) fn assign<'a>(
 }
 
 /// Moves the last backends into the holes that are left.
-fn close_holes(mut slots: Vec<Option<&Backend>>) -> Vec<&Backend> {
+fn close_holes<'a>(mut slots: Vec<Option<&'a Backend<'a>>>) -> Vec<&'a Backend<'a>> {
     let mut closed = Vec::with_capacity(slots.len());
     let mut next = 0;
     while next < slots.len() {
@@ -150,7 +157,7 @@ fn close_holes(mut slots: Vec<Option<&Backend>>) -> Vec<&Backend> {
 }
 
 /// Takes the last backend off the end, dropping the holes behind it.
-fn last_filled<'a>(slots: &mut Vec<Option<&'a Backend>>, down_to: usize) -> Option<&'a Backend> {
+fn last_filled<'a>(slots: &mut Vec<Option<&'a Backend<'a>>>, down_to: usize) -> Option<&'a Backend<'a>> {
     while slots.len() > down_to + 1 {
         if let Some(Some(backend)) = slots.pop() {
             return Some(backend);
@@ -163,16 +170,16 @@ fn last_filled<'a>(slots: &mut Vec<Option<&'a Backend>>, down_to: usize) -> Opti
 mod tests {
     use super::*;
 
-    fn backend(name: char) -> Backend {
+    fn backend(name: char) -> Backend<'static> {
         let address = SocketAddr::from(([10, 0, 0, u8::try_from(name).unwrap()], 80));
         Backend { address, maybe_here: false, pod: None }
     }
 
     fn check(before: &str, wanted: &str, expected: &str) {
         let before: Vec<SocketAddr> = before.chars().map(|c| backend(c).address).collect();
-        let backends: Vec<Backend> = wanted.chars().map(backend).collect();
-        let expected: Vec<Backend> = expected.chars().map(backend).collect();
-        let assigned: Vec<Backend> = assign(&before, backends.iter()).into_iter().cloned().collect();
+        let backends: Vec<Backend<'_>> = wanted.chars().map(backend).collect();
+        let expected: Vec<Backend<'_>> = expected.chars().map(backend).collect();
+        let assigned: Vec<Backend<'_>> = assign(&before, backends.iter()).into_iter().copied().collect();
         assert_eq!(assigned, expected, "{before:?} -> {wanted}");
     }
 

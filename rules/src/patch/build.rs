@@ -90,11 +90,9 @@ impl<'a> TablePatch<'_, 'a, '_> {
                 set.elements.keys().for_each(|key| self.element(name, set, key));
             }
         } else if let (Some(new), Some(old)) = (new, old) {
-            for key in keys(Some(new.elements), Some(old.elements)) {
-                if new.elements.get(key) != old.elements.get(key) {
-                    self.element(name, old, key);
-                    self.element(name, new, key);
-                }
+            for (key, ..) in new.elements.beside(old.elements).filter(|(_, new, old)| new != old) {
+                self.element(name, old, key);
+                self.element(name, new, key);
             }
         }
     }

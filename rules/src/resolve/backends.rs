@@ -3,20 +3,20 @@
 use std::net::SocketAddr;
 
 use super::View;
-use crate::cluster::{Endpoint, EndpointSlice, ServicePort};
+use crate::cluster::{Conditions, Endpoint, EndpointSlice, ServicePort};
 use crate::net::Family;
 use crate::route::Backend;
 
 /// The backends of a service port in one family.
 #[derive(Debug, Default)]
-pub(super) struct Pools {
+pub(super) struct Pools<'a> {
     /// Those that policy Cluster allows, sorted, each once.
-    pub cluster: Vec<Backend>,
+    pub cluster: Vec<Backend<'a>>,
     /// Those that policy Local allows, sorted, each once.
-    pub local: Vec<Backend>,
+    pub local: Vec<Backend<'a>>,
 }
 
-impl Pools {
+impl Pools<'_> {
     /// Whether no backend exists anywhere.
     pub(super) fn is_empty(&self) -> bool {
         self.cluster.is_empty() && self.local.is_empty()
@@ -31,17 +31,22 @@ struct Candidate<'a> {
 }
 
 /// Chooses the backends of both policies.
-pub(super) fn pools(view: View<'_>, port: &ServicePort, family: Family, slices: &[&EndpointSlice]) -> Pools {
+pub(super) fn pools<'a>(
+    view: View<'_>,
+    port: &ServicePort,
+    family: Family,
+    slices: &[&'a EndpointSlice],
+) -> Pools<'a> {
     let candidates = merge(port, family, slices);
-    let local: Vec<_> =
-        candidates.iter().copied().filter(|candidate| is_local(view, candidate.endpoint)).collect();
-    let mut cluster = usable(&candidates);
+    let local = candidates.iter().copied().filter(|candidate| is_local(view, candidate.endpoint));
+    let local = usable(local.collect());
+    let mut cluster = usable(candidates);
     if cluster.first().is_some_and(|candidate| candidate.endpoint.conditions.ready) {
         cluster = near(view, cluster);
     }
     let backends =
-        |chosen: Vec<Candidate<'_>>| chosen.into_iter().map(|candidate| backend(view, candidate)).collect();
-    Pools { cluster: backends(cluster), local: backends(usable(&local)) }
+        |chosen: Vec<Candidate<'a>>| chosen.into_iter().map(|candidate| backend(view, candidate)).collect();
+    Pools { cluster: backends(cluster), local: backends(local) }
 }
 
 /// All endpoints that serve the port, sorted by address, each address once.
@@ -80,15 +85,14 @@ fn rank<'a>(candidate: &Candidate<'a>) -> impl Ord + use<'a> {
 }
 
 /// The ready ones; if there are none, those that still serve while they terminate.
-fn usable<'a>(candidates: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
-    let matching = |keep: fn(&Endpoint) -> bool| -> Vec<Candidate<'a>> {
-        candidates.iter().copied().filter(|candidate| keep(candidate.endpoint)).collect()
-    };
-    let ready = matching(|endpoint| endpoint.conditions.ready);
-    if !ready.is_empty() {
-        return ready;
+fn usable(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
+    if candidates.iter().any(|candidate| candidate.endpoint.conditions.ready) {
+        candidates.retain(|candidate| candidate.endpoint.conditions.ready);
+    } else {
+        let last_hope = |conditions: Conditions| conditions.serving && conditions.terminating;
+        candidates.retain(|candidate| last_hope(candidate.endpoint.conditions));
     }
-    matching(|endpoint| endpoint.conditions.serving && endpoint.conditions.terminating)
+    candidates
 }
 
 /// Of the ready ones those whose topology hints name this node, else its zone, else all. Hints count only where every
@@ -116,11 +120,11 @@ fn is_local(view: View<'_>, endpoint: &Endpoint) -> bool {
     endpoint.node.as_ref() == Some(&view.config.node_name)
 }
 
-fn backend(view: View<'_>, candidate: Candidate<'_>) -> Backend {
+fn backend<'a>(view: View<'_>, candidate: Candidate<'a>) -> Backend<'a> {
     let endpoint = candidate.endpoint;
     Backend {
         address: candidate.address,
         maybe_here: endpoint.node.is_none() || is_local(view, endpoint),
-        pod: endpoint.pod.clone(),
+        pod: endpoint.pod.as_ref(),
     }
 }

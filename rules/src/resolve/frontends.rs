@@ -26,7 +26,7 @@ pub(super) fn of(
     service: &Service,
     port: &ServicePort,
     family: Family,
-    pools: &Pools,
+    pools: &Pools<'_>,
 ) -> Vec<Frontend> {
     let mut frontends: Vec<Frontend> = Vec::new();
     let internal = internal(service, pools);
@@ -65,7 +65,7 @@ fn add(
     &mut frontends[index]
 }
 
-fn internal(service: &Service, pools: &Pools) -> Handling {
+fn internal(service: &Service, pools: &Pools<'_>) -> Handling {
     match service.internal_policy {
         _ if pools.is_empty() => Handling::Reject,
         TrafficPolicy::Cluster => Handling::Internal(Pool::Cluster),
@@ -74,7 +74,7 @@ fn internal(service: &Service, pools: &Pools) -> Handling {
     }
 }
 
-fn external(service: &Service, pools: &Pools) -> Handling {
+fn external(service: &Service, pools: &Pools<'_>) -> Handling {
     match service.external_policy {
         _ if pools.is_empty() => Handling::Reject,
         TrafficPolicy::Cluster => Handling::External,

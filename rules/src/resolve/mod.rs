@@ -38,7 +38,7 @@ impl View<'_> {
 ///
 /// `slices` are those of this Service, in any order; the result does not depend on it.
 #[must_use]
-pub fn resolve(view: View<'_>, service: &Service, slices: &[&EndpointSlice]) -> Vec<Route> {
+pub fn resolve<'a>(view: View<'_>, service: &Service, slices: &[&'a EndpointSlice]) -> Vec<Route<'a>> {
     let mut routes = Vec::new();
     for port in &service.ports {
         for family in Family::ALL {

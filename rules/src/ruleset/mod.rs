@@ -5,6 +5,7 @@
 
 mod chain;
 mod datatype;
+mod elements;
 mod expr;
 mod set;
 mod value;
@@ -13,11 +14,12 @@ use std::collections::BTreeMap;
 
 pub use chain::{BaseHook, Chain, ChainType, Hook, Rule, Verdict};
 pub use datatype::{DataType, concat_id, concat_len};
+pub use elements::Elements;
 pub use expr::{
     CT_STATE_NEW, CT_STATUS_DNAT, CmpOp, CtKey, Expr, FIB_TYPE_LOCAL, FibAddress, Header, LookupData,
     MetaKey, Register, Reject,
 };
-pub use set::{Element, ElementData, Elements, Set, SetData, SetDefinition};
+pub use set::{Element, ElementData, Set, SetData, SetDefinition};
 pub use value::Value;
 
 use crate::name::Name;

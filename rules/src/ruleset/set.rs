@@ -1,8 +1,6 @@
 //! Sets, maps and verdict maps with their elements.
 
-use std::collections::BTreeMap;
-
-use super::{DataType, Value, Verdict};
+use super::{DataType, Elements, Value, Verdict};
 use crate::name::Name;
 
 /// A named set or map of a table.
@@ -13,9 +11,6 @@ pub struct Set {
     /// What it holds, by key. Always empty for a dynamic set: its elements are the packet path's.
     pub elements: Elements,
 }
-
-/// Elements by their keys; an interval's key is its first value.
-pub type Elements = BTreeMap<Value, Element>;
 
 impl Set {
     /// An empty set.

@@ -1,5 +1,6 @@
 //! Values as the kernel holds them: the bytes of a register, of an element's key, of its data.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
@@ -12,7 +13,7 @@ use crate::net::Protocol;
 /// in nft, `NFT_REG32_SIZE` in `include/uapi/linux/netfilter/nf_tables.h`). Addresses and ports are in network byte
 /// order, a map slot in the host's. Sixteen bytes, every IPv4 key that the compiler makes, are held without an
 /// allocation.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Value(SmallVec<[u8; 16]>);
 
 impl Value {
@@ -32,9 +33,8 @@ impl Value {
     #[must_use]
     pub fn field(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
-        while !self.0.len().is_multiple_of(4) {
-            self.0.push(0);
-        }
+        let padded = self.0.len().next_multiple_of(4);
+        self.0.resize(padded, 0);
         self
     }
 
@@ -81,6 +81,24 @@ impl Value {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Ord for Value {
+    /// The order of the bytes. Sixteen of them, the keys of most elements, are compared as one number, which costs a
+    /// fraction of a call to `memcmp`.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (this, other) = (self.as_bytes(), other.as_bytes());
+        match (<[u8; 16]>::try_from(this), <[u8; 16]>::try_from(other)) {
+            (Ok(this), Ok(other)) => u128::from_be_bytes(this).cmp(&u128::from_be_bytes(other)),
+            _ => this.cmp(other),
+        }
+    }
+}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

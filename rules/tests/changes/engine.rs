@@ -1,15 +1,19 @@
 //! The incremental engine: after any changes in any order, the transactions have led to what a full compile gives.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::fake_kernel::FakeKernel;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use svcnat_oracle::World;
 use svcnat_oracle::generate::arb_world;
+use svcnat_rules::cluster::{Cluster, EndpointSlice, Service};
 use svcnat_rules::compile::compile;
-use svcnat_rules::config::Layout;
+use svcnat_rules::config::{Config, Layout};
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::layout::{Slots, slots_in};
+use svcnat_rules::name::ObjectName;
 use svcnat_rules::verify::verify;
 
 /// The changes that lead from one cluster to another, options and all.
@@ -23,6 +27,27 @@ fn events(from: &World, to: &World) -> Vec<Event> {
     events.extend(gone.cloned().map(Event::SliceGone));
     events.extend(to.cluster.slices.iter().map(|(name, slice)| Event::Slice(name.clone(), slice.clone())));
     events
+}
+
+/// All that there is, told anew.
+fn state(cluster: &Cluster, config: &Config) -> Vec<Event> {
+    let mut events = vec![Event::Node(cluster.node.clone()), Event::Config(config.clone())];
+    events.push(Event::ServiceCidrs(cluster.service_cidrs.clone()));
+    events.extend(cluster.services.values().cloned().map(Event::Service));
+    events.extend(cluster.slices.iter().map(|(name, slice)| Event::Slice(name.clone(), slice.clone())));
+    events
+}
+
+/// What there is of each Service.
+fn services(cluster: &Cluster) -> BTreeMap<ObjectName, (Option<&Service>, Vec<&EndpointSlice>)> {
+    let mut services: BTreeMap<ObjectName, (Option<&Service>, Vec<&EndpointSlice>)> = BTreeMap::new();
+    for (name, service) in &cluster.services {
+        services.entry(name.clone()).or_default().0 = Some(service);
+    }
+    for slice in cluster.slices.values() {
+        services.entry(slice.service.clone()).or_default().1.push(slice);
+    }
+    services
 }
 
 /// Takes the events in batches of some sizes, and compares with a full compile after each.
@@ -45,18 +70,34 @@ fn check(start: &World, mut events: Vec<Event>, order: &[Index], batches: &[usiz
             break;
         }
         let batch: Vec<Event> = events.by_ref().take(*size).collect();
+        let cluster_before = cluster.clone();
         for event in &batch {
             if let Event::Config(new) = event {
                 config = new.clone();
             }
             cluster.apply(event.clone());
         }
+        let before = services(&cluster_before);
         let delta = engine.update(batch.clone());
         kernel.apply(&delta.transaction()).unwrap();
         let full = compile(&cluster, &config, &slots_in(&kernel.read()));
         assert_eq!(kernel.ruleset().unwrap(), full.ruleset, "{batch:#?}");
         assert_eq!(engine.conflicts(), full.conflicts);
         assert_eq!(verify(&full.ruleset), []);
+        assert_eq!(engine.ruleset(), full.ruleset, "asked for as a whole");
+        assert_eq!(engine.cluster(), cluster);
+        let after = services(&cluster);
+        let names: BTreeSet<&ObjectName> = before.keys().chain(after.keys()).collect();
+        for name in names.into_iter().filter(|name| before.get(*name) != after.get(*name)) {
+            assert!(delta.services.contains(name), "{name} changed");
+        }
+        for (name, (service, slices)) in &after {
+            let found = engine.service(name).map(|(service, slices)| (service, slices.collect::<Vec<_>>()));
+            let expected = service.map(|service| (service, slices.clone()));
+            assert_eq!(found, expected);
+        }
+        let known = engine.update(state(&cluster, &config));
+        assert!(known.services.is_empty() && known.transaction().is_empty(), "what is known already");
         assert!(engine.update(batch).transaction().is_empty(), "a second time");
     }
 }

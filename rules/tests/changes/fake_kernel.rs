@@ -7,7 +7,7 @@ use svcnat_rules::installed::{
 };
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
-use svcnat_rules::ruleset::{Chain, ElementData, Expr, Rule, Ruleset, Set, Table};
+use svcnat_rules::ruleset::{Chain, ElementData, Elements, Expr, Rule, Ruleset, Set, Table};
 use svcnat_rules::transaction::{Change, Operation, Place, Transaction};
 
 /// What the kernel holds, and the next rule handle that it gives.
@@ -62,7 +62,7 @@ impl FakeKernel {
         for (family, table) in &mut seen.tables {
             for (name, set) in &mut table.sets {
                 if self.opaque_sets.contains(&(*family, name.clone())) {
-                    *set = InstalledSet { definition: None, elements: BTreeMap::new() };
+                    *set = InstalledSet { definition: None, elements: Elements::new() };
                 }
             }
             for rule in table.chains.values_mut().flat_map(|chain| &mut chain.rules) {
@@ -137,7 +137,7 @@ fn table_step(table: &mut InstalledTable, change: &Change<'_>, new_handle: u64) 
     match change {
         Change::AddTable | Change::DeleteTable => unreachable!("settled before"),
         Change::AddSet { name, definition } => {
-            let set = InstalledSet { definition: Some((*definition).clone()), elements: BTreeMap::new() };
+            let set = InstalledSet { definition: Some((*definition).clone()), elements: Elements::new() };
             insert_new(&mut table.sets, name, set)
         }
         Change::DeleteSet { name } => {
@@ -194,7 +194,7 @@ fn table_step(table: &mut InstalledTable, change: &Change<'_>, new_handle: u64) 
         Change::DeleteElements { set, elements, .. } => {
             let set = table.sets.get_mut(*set).ok_or("no set")?;
             elements.iter().try_for_each(|(key, _)| {
-                set.elements.remove(*key).map(drop).ok_or_else(|| format!("no element {key:?}"))
+                set.elements.remove(key).map(drop).ok_or_else(|| format!("no element {key:?}"))
             })
         }
     }

@@ -1,15 +1,13 @@
 //! What others might put into our tables.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use svcnat_rules::installed::{Installed, InstalledChain, InstalledHook, InstalledRule, InstalledSet};
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
 use svcnat_rules::ruleset::{
-    BaseHook, ChainType, DataType, Element, ElementData, Expr, Hook, Rule, SetData, SetDefinition, Value,
-    Verdict,
+    BaseHook, ChainType, DataType, Element, ElementData, Elements, Expr, Hook, Rule, SetData, SetDefinition,
+    Value, Verdict,
 };
 
 use crate::fake_kernel::FakeKernel;
@@ -133,7 +131,7 @@ impl Junk {
                 chain.rules.insert(place, InstalledRule { handle: None, rule: Some(rule) });
                 let definition = Some(SetDefinition::verdict_map(&[DataType::InetService]));
                 let jump = Element::verdict(Verdict::Jump(chain_name));
-                let elements = BTreeMap::from([(Value::new().port(80), jump)]);
+                let elements = Elements::from_iter([(Value::new().port(80), jump)]);
                 table.sets.insert(Name::from(MAP), InstalledSet { definition, elements });
                 if matches!(self.kind, Kind::OpaqueMapToOurs) {
                     hidden.sets.push((self.family, Name::from(MAP)));
@@ -161,7 +159,7 @@ impl Junk {
                 set.definition =
                     Some(if verdict { SetDefinition::set(&key) } else { SetDefinition::verdict_map(&key) });
                 let element = if verdict { Element::key_only() } else { to_foreign() };
-                set.elements = BTreeMap::from([(Value::new().port(1).port(2), element)]);
+                set.elements = Elements::from_iter([(Value::new().port(1).port(2), element)]);
             }
             // Its elements stay in the kernel, where a reader cannot see what they lead to.
             Kind::OpaqueSet => hidden.sets.push((self.family, name.clone())),

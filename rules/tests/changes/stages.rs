@@ -101,7 +101,8 @@ proptest! {
         kernel.apply(&diff(&first, &Installed::default())).unwrap();
         let seen = kernel.read();
         let desired = ruleset(&b, b.config.layout, &slots_in(&seen));
-        let steps = stages(&diff(&desired, &seen), ChainsGo::WithElements);
+        let change = diff(&desired, &seen);
+        let steps = stages(&change, ChainsGo::WithElements);
         let states = apply(&mut kernel, &steps);
         assert_eq!(kernel.ruleset().as_ref(), Some(&desired));
         check_packets(&a, &b, &states, &packets);
@@ -115,7 +116,8 @@ proptest! {
                 for (world, layout) in [(&a, before), (&b, after), (&a, before)] {
                     let seen = kernel.read();
                     let desired = ruleset(world, layout, &slots_in(&seen));
-                    let steps = stages(&diff(&desired, &seen), ChainsGo::AfterElements);
+                    let change = diff(&desired, &seen);
+                    let steps = stages(&change, ChainsGo::AfterElements);
                     apply(&mut kernel, &steps);
                     assert_eq!(kernel.ruleset().as_ref(), Some(&desired));
                 }
@@ -177,7 +179,8 @@ fn check_stages(layouts: [Layout; 2], backends: [u8; 2], expected: usize) {
     kernel.apply(&diff(&first, &Installed::default())).unwrap();
     let seen = kernel.read();
     let desired = ruleset(&world(backends[1]), layouts[1], &slots_in(&seen));
-    let steps = stages(&diff(&desired, &seen), ChainsGo::WithElements);
+    let change = diff(&desired, &seen);
+    let steps = stages(&change, ChainsGo::WithElements);
     assert_eq!(steps.len(), expected, "{layouts:?} {backends:?}");
 }
 
