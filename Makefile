@@ -4,9 +4,12 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)/debug
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+# The root file system of the container image, and what it packs to.
+IMAGE := $(or $(CARGO_TARGET_DIR),target)/image
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt clippy doc unit bench deps
+.PHONY: help demo test fmt clippy doc unit bench image deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +40,14 @@ unit: deps ## run all tests, those with real packets too
 bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (a quarter of an hour)
 	cargo bench --locked --bench pure
 	cargo bench --locked --bench kernel -- --page $(CURDIR)/docs/benchmarks.md
+
+image: deps ## build the root file system of the container image, check it, pack it and say its size
+	cargo build --locked --release --package svcnat --bin svcnat
+	@rm -rf $(IMAGE) && mkdir -p $(IMAGE)
+	deploy/image/rootfs $(RELEASE)/svcnat $(IMAGE)/rootfs
+	deploy/image/check $(IMAGE)/rootfs
+	@tar --create --directory=$(IMAGE)/rootfs --sort=name --owner=0 --group=0 --numeric-owner . | gzip -9n >$(IMAGE)/rootfs.tar.gz
+	@ls -l --block-size=kB $(IMAGE)/rootfs.tar.gz | awk '{ print $$NF ": " $$5; if ($$5 + 0 > 20000) { print "That is too much: 20 MB are allowed."; exit 1 } }'
 
 deps: ## install the Debian packages that are missing
 	@.ci/deps

@@ -9,6 +9,7 @@
 )]
 
 mod configuration;
+mod image;
 mod kube_proxy;
 mod manifests;
 mod objects;
