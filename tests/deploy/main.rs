@@ -15,3 +15,4 @@ mod manifests;
 mod objects;
 mod permissions;
 mod tools;
+mod unit;
