@@ -14,5 +14,6 @@ mod kube_proxy;
 mod manifests;
 mod objects;
 mod permissions;
+mod readmes;
 mod tools;
 mod unit;

@@ -1,0 +1,63 @@
+//! What the READMEs of deploy/ name must exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::manifests::OVERLAYS;
+use crate::tools::{read, repository};
+
+fn readmes(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            readmes(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// The targets of links in Markdown, without anchors.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    targets
+        .map(|target| target.split('#').next().unwrap_or(target))
+        .filter(|target| !target.starts_with("http"))
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut found = Vec::new();
+    readmes(&repository("deploy"), &mut found);
+    let mut count = 0;
+    for readme in &found {
+        for link in links(&fs::read_to_string(readme).unwrap()) {
+            assert!(readme.parent().unwrap().join(link).exists(), "{}: {link}", readme.display());
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count} links in {found:?}");
+}
+
+#[test]
+fn every_command_names_files_that_exist() {
+    let mut found = Vec::new();
+    readmes(&repository("deploy"), &mut found);
+    for readme in &found {
+        let text = fs::read_to_string(readme).unwrap();
+        let commands = text.lines().filter(|line| line.starts_with("    "));
+        for word in commands.flat_map(str::split_whitespace).filter(|word| word.starts_with("deploy/")) {
+            assert!(repository(word).exists(), "{}: {word}", readme.display());
+        }
+    }
+}
+
+#[test]
+fn every_overlay_says_how_to_go_there_and_back() {
+    for overlay in OVERLAYS {
+        let readme = read(&format!("{overlay}/README.md"));
+        for needed in ["\n## There\n", "\n## Back\n", &format!("kubectl apply --kustomize {overlay}\n")] {
+            assert!(readme.contains(needed), "{overlay}: {needed}");
+        }
+    }
+}
