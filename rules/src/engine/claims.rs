@@ -46,7 +46,7 @@ impl Claimant {
         (self.age, &self.service, self.index)
     }
 
-    fn service_port(&self) -> ServicePortName {
+    pub(super) fn service_port(&self) -> ServicePortName {
         ServicePortName { service: self.service.clone(), port: self.port.clone(), protocol: self.protocol }
     }
 }
@@ -86,6 +86,16 @@ impl Claimants {
 }
 
 impl Claims {
+    /// How many frontends somebody wants.
+    pub(super) fn frontends(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// How many frontends more than one wants.
+    pub(super) fn contested(&self) -> usize {
+        self.contested.len()
+    }
+
     pub(super) fn winner(&self, frontend: &FrontendKey) -> Option<&Claimant> {
         self.wanted.get(frontend)?.winner()
     }

@@ -13,6 +13,7 @@ mod entry;
 mod interner;
 mod load;
 mod order;
+mod part;
 mod swap;
 mod usage;
 
@@ -24,6 +25,7 @@ use delta::Programs;
 use entry::Entry;
 use interner::Interner;
 use order::Order;
+pub use part::Extent;
 use swap::Update;
 use usage::Usage;
 
@@ -66,6 +68,8 @@ pub struct Engine {
     entries: HashMap<ObjectName, Entry>,
     /// The Service of each slice.
     slices: HashMap<ObjectName, ObjectName>,
+    /// How many Services are known by themselves.
+    services: usize,
     picking: Picking,
     backend_rules: usize,
     claims: Claims,
@@ -88,6 +92,7 @@ impl Engine {
             service_cidrs: Vec::new(),
             entries: HashMap::new(),
             slices: HashMap::new(),
+            services: 0,
             picking: Picking::default(),
             backend_rules: 0,
             claims: Claims::default(),
@@ -168,6 +173,7 @@ impl Engine {
             Event::ServiceGone(name) => {
                 if self.entries.get(&name).is_some_and(|entry| entry.service.is_some()) {
                     self.keep(update, &name);
+                    self.services -= 1;
                     self.entries.entry(name).and_modify(|entry| entry.service = None);
                 }
             }
@@ -202,6 +208,7 @@ impl Engine {
     fn put_service(&mut self, mut service: Service) {
         self.interner.service(&mut service);
         let entry = self.entries.entry(service.name.clone()).or_default();
+        self.services += usize::from(entry.service.is_none());
         entry.service = Some(Box::new(service));
     }
 
