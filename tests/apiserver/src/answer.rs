@@ -79,7 +79,7 @@ impl Asked {
                 query.selection.namespace.clone_from(namespace);
                 if query.watch { Verb::Watch } else { Verb::List }
             }
-            (&Method::GET, _) => Verb::Get,
+            (&Method::GET, _) | (_, Route::Nowhere) => Verb::Get,
             (&Method::POST, Route::Collection { resource: Resource::Events, .. }) => Verb::Create,
             (&Method::PATCH, Route::Object { resource: Resource::Events, .. }) => Verb::Patch,
             _ => return Err(Refusal::method_not_allowed()),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ struct Arguments {
     /// The port on 127.0.0.1; 0 takes a free one.
     #[arg(long, value_name = "P", default_value_t = 6443)]
     port: u16,
-    /// Where to write a kubeconfig. Without it, the kubeconfig goes to standard output.
+    /// Where to write a kubeconfig once everything is served. Without it, the kubeconfig goes to standard output.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// How many EndpointSlices per second get a backend replaced.
@@ -57,13 +57,21 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     server.load(cluster.objects()).map_err(|e| e.to_string())?;
     let kubeconfig = server.kubeconfig();
     match &arguments.kubeconfig {
-        Some(path) => std::fs::write(path, kubeconfig)
+        Some(path) => write_whole(path, &kubeconfig)
             .map_err(|e| format!("cannot write the kubeconfig to {}: {e}", path.display()))?,
         // Whoever closed our output does not need it.
         None => drop(io::stdout().write_all(kubeconfig.as_bytes())),
     }
     let _ = writeln!(io::stderr(), "svcnat-apiserver: {} has everything", server.url());
     change(&server, cluster, arguments.changes_per_second)
+}
+
+/// Writes a file that is there as a whole or not at all, so that scripts can wait for it.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, text)?;
+    std::fs::rename(&beside, path)
 }
 
 /// Changes one slice after the other at a steady rate, for ever.

@@ -53,7 +53,9 @@ impl Query {
             continue_token: text("continue").map(continue_token).transpose()?,
             bookmarks: flag(text("allowWatchBookmarks")).unwrap_or(false),
             initial_events: flag(text("sendInitialEvents")),
-            timeout: number("timeoutSeconds", text("timeoutSeconds"))?.map(Duration::from_secs),
+            timeout: number("timeoutSeconds", text("timeoutSeconds"))?
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
         };
         parsed.check()
     }

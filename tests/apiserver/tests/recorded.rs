@@ -15,10 +15,8 @@ use std::fs;
 
 use http_body_util::BodyExt;
 use serde_json::Value;
+use support::Http2;
 use svcnat_apiserver::{ApiServer, Options, Resource};
-
-/// What [`Options`] accept unless told otherwise.
-const TOKEN: &str = "let-me-in";
 
 /// An answer: the status line, the headers, the documents of the body.
 struct Answer {
@@ -48,7 +46,7 @@ fn recorded(name: &str) -> Answer {
 
 /// What our server answers over HTTP/2, up to so many documents.
 async fn ours(server: &ApiServer, path: &str, documents: usize) -> Answer {
-    let mut response = support::get_over_http2(server, path, TOKEN).await;
+    let mut response = Http2::connect(server).await.get(path).await;
     let status = format!("{:?} {}", response.version(), response.status().as_u16());
     let headers: BTreeMap<String, String> = response
         .headers()
@@ -289,6 +287,6 @@ async fn a_wrong_token_is_refused_as_recorded() {
     let server = start();
     server.set_tokens(["another"]);
     check(&server, "unauthorized", "/version", &[]).await;
-    server.set_tokens([TOKEN]);
+    server.set_tokens(["let-me-in"]);
     check(&server, "version", "/version", &[]).await;
 }

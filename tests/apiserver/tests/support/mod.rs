@@ -40,29 +40,40 @@ pub async fn client(server: &ApiServer) -> Client {
     Client::try_from(config).unwrap()
 }
 
-/// The answer to a request over HTTP/2 and TLS, on a connection of its own. (The `kube` crate speaks HTTP/1.1 only.)
-pub async fn get_over_http2(server: &ApiServer, path: &str, token: &str) -> Response<Incoming> {
-    let ca = CertificateDer::from_pem_slice(server.ca_pem().unwrap().as_bytes()).unwrap();
-    let mut trusted = RootCertStore::empty();
-    trusted.add(ca).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(trusted)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-    let name = ServerName::from(server.address().ip());
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let request = Request::get(format!("{}{path}", server.url()))
-        .header("authorization", format!("Bearer {token}"))
-        .body(Empty::<Bytes>::new())
-        .unwrap();
-    sender.send_request(request).await.unwrap()
+/// A connection that speaks HTTP/2 over TLS. (The `kube` crate speaks HTTP/1.1 only.)
+pub struct Http2 {
+    url: String,
+    sender: http2::SendRequest<Empty<Bytes>>,
+}
+
+impl Http2 {
+    pub async fn connect(server: &ApiServer) -> Self {
+        let ca = CertificateDer::from_pem_slice(server.ca_pem().unwrap().as_bytes()).unwrap();
+        let mut trusted = RootCertStore::empty();
+        trusted.add(ca).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        let name = ServerName::from(server.address().ip());
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self { url: server.url(), sender }
+    }
+
+    pub async fn get(&mut self, path: &str) -> Response<Incoming> {
+        let request = Request::get(format!("{}{path}", self.url))
+            .header("authorization", "Bearer let-me-in")
+            .body(Empty::new())
+            .unwrap();
+        tokio::time::timeout(SOON, self.sender.send_request(request)).await.unwrap().unwrap()
+    }
 }
 
 /// Waits until something is true, while the client goes on.
