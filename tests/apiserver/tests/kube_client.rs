@@ -13,7 +13,7 @@ mod support;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{Either, ready, select};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -145,7 +145,7 @@ async fn what_is_too_old_is_listed_anew() {
     server.compact();
     expect(&mut watch, &["error"]).await;
     server.come_back().unwrap();
-    let told: Vec<String> = watch.take_while(|told| futures::future::ready(told != "done")).collect().await;
+    let told: Vec<String> = watch.take_while(|told| ready(told != "done")).collect().await;
     let known: Vec<&str> = told.iter().map(String::as_str).filter(|told| *told != "error").collect();
     assert_eq!(known, ["init", "+b"]);
 }
@@ -154,15 +154,20 @@ async fn what_is_too_old_is_listed_anew() {
 async fn a_server_that_forgot_everything_begins_anew() {
     let server = ApiServer::start(&Options::default()).unwrap();
     let first = server.apply(service("a")).unwrap();
-    let mut watch = services(&client(&server).await, Config::default().streaming_lists());
+    let mut watch = services(&client(&server).await, Config::default());
     expect(&mut watch, &["init", "+a", "done"]).await;
+    open(&server, &mut watch).await;
     let address = server.address();
     server.leave();
     server.forget();
     assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens");
     server.come_back().unwrap();
     assert_eq!(server.apply(service("b")).unwrap(), first, "versions begin anew");
-    until(|| server.count(Resource::Services) == 1).await;
+    // So the client believes that it knows this version, and is not told of b.
+    let mut watch = watch.filter(|told| ready(told != "error"));
+    open(&server, &mut watch).await;
+    server.apply(service("c")).unwrap();
+    expect(&mut watch, &["c"]).await;
 }
 
 #[tokio::test]

@@ -1,20 +1,24 @@
 //! Watches, and the lists that are told as the beginning of one.
 
+mod stream;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
-use crate::body::{Gone, Writer};
-use crate::object::{self, Object};
+use crate::body::Writer;
+use crate::object::Object;
 use crate::query::Query;
-use crate::resource::Facts;
 use crate::selector::Selection;
 use crate::shared::{Shared, lock};
 use crate::status::Refusal;
 use crate::store::{Change, Command, Opened, Store, Told, TooOld};
-use crate::{Fault, Resource, Verb};
+use crate::{Fault, Resource};
+
+pub(crate) use stream::error_line;
+use stream::{End, Stream};
 
 /// How long a watch lasts whose client does not say: the real server's `--min-request-timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -83,16 +87,18 @@ impl Watch {
 
     /// Tells what happens until the client goes, time is over, or a fault says otherwise.
     pub(crate) async fn run(mut self, shared: Arc<Shared>, writer: Writer, fault: Option<Fault>) {
-        let mut stream = Stream { facts: self.resource.facts(), writer, fault, whole: 0, held: None };
-        let ended = match self.begin(&mut stream).await {
+        let mut stream = Stream::new(self.resource, writer);
+        let ended = match self.begin(&mut stream, fault).await {
             Ok(()) => self.follow(&shared, &mut stream).await,
             Err(end) => end,
         };
         stream.finish(ended).await;
     }
 
-    async fn begin(&mut self, stream: &mut Stream) -> Result<(), End> {
-        stream.arm(self.resource).await?;
+    async fn begin(&mut self, stream: &mut Stream, fault: Option<Fault>) -> Result<(), End> {
+        if let Some(fault) = fault {
+            stream.meet(fault).await?;
+        }
         for object in std::mem::take(&mut self.initial) {
             stream.event("ADDED", &object, None).await?;
         }
@@ -116,7 +122,7 @@ impl Watch {
                 }
                 _ = bookmarks.tick() => self.bookmark(self.version, stream).await,
                 () = sleep_until(self.deadline) => Err(End::Proper),
-                () = stream.writer.closed() => Err(End::Gone),
+                () = stream.closed() => Err(End::Gone),
             };
             if let Err(end) = done {
                 return end;
@@ -169,11 +175,7 @@ impl Watch {
         {
             match command {
                 Command::Bookmark => self.bookmark(at.max(self.version), stream).await?,
-                Command::Fault(fault) => {
-                    stream.fault = Some(fault);
-                    stream.whole = 0;
-                    stream.arm(self.resource).await?;
-                }
+                Command::Fault(fault) => stream.meet(fault).await?,
             }
         }
         Ok(())
@@ -202,140 +204,4 @@ fn bookmark_clock(period: Duration) -> Interval {
     let mut clock = interval_at(Instant::now() + period, period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
-}
-
-/// Why a stream ends.
-#[derive(Debug)]
-enum End {
-    /// As it should.
-    Proper,
-    /// The client went first.
-    Gone,
-    /// With the connection.
-    Cut,
-    /// It does not end, but nothing comes any more.
-    Hang,
-}
-
-impl From<Gone> for End {
-    fn from(_: Gone) -> Self {
-        Self::Gone
-    }
-}
-
-/// The lines of a watch on their way, with the faults that concern them.
-struct Stream {
-    facts: &'static Facts,
-    writer: Writer,
-    fault: Option<Fault>,
-    /// How many events have been sent since the fault began.
-    whole: usize,
-    /// An event that waits for the next one.
-    held: Option<Vec<u8>>,
-}
-
-impl Stream {
-    /// Lets faults begin that do not wait for an event.
-    async fn arm(&mut self, resource: Resource) -> Result<(), End> {
-        match &self.fault {
-            Some(Fault::Status(failure) | Fault::ErrorEvent(failure)) => {
-                let refusal = Refusal::on_command(failure, Some(resource), Verb::Watch);
-                self.writer.send(error_line(refusal)).await?;
-                Err(End::Proper)
-            }
-            Some(Fault::Silence | Fault::Hang { after: 0 }) => Err(End::Hang),
-            Some(Fault::End { after: 0 }) => Err(End::Proper),
-            Some(Fault::Slow { bytes, pause }) => {
-                self.writer.slow_down(*bytes, *pause);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Sends an event; `before` is what a MODIFIED object was.
-    async fn event(&mut self, kind: &str, object: &Object, before: Option<&Object>) -> Result<(), End> {
-        let line = self.line(kind, object);
-        match self.fault {
-            Some(Fault::Cut { after }) if self.whole == after => {
-                let half = line.get(..line.len() / 2).unwrap_or_default().to_vec();
-                self.writer.send(half).await?;
-                return Err(End::Cut);
-            }
-            Some(Fault::Duplicate) => {
-                self.writer.send(line.clone()).await?;
-                self.writer.send(line).await?;
-            }
-            Some(Fault::Reorder) => match self.held.take() {
-                None => self.held = Some(line),
-                Some(first) => {
-                    self.writer.send(line).await?;
-                    self.writer.send(first).await?;
-                }
-            },
-            Some(Fault::Stale { .. }) => {
-                self.writer.send(line).await?;
-                if let Some(before) = before {
-                    self.writer.send(self.line("MODIFIED", before)).await?;
-                }
-            }
-            _ => self.writer.send(line).await?,
-        }
-        self.whole += 1;
-        match self.fault {
-            Some(Fault::Hang { after }) if self.whole >= after => Err(End::Hang),
-            Some(Fault::End { after }) if self.whole >= after => Err(End::Proper),
-            _ => Ok(()),
-        }
-    }
-
-    async fn bookmark(&mut self, version: u64, ends_initial: bool) -> Result<(), End> {
-        if let Some(held) = self.held.take() {
-            self.writer.send(held).await?;
-        }
-        let mut line = br#"{"type":"BOOKMARK","object":"#.to_vec();
-        object::write_type(self.facts, &mut line);
-        line.extend_from_slice(br#""metadata":{"resourceVersion":""#);
-        object::write_number(version, &mut line);
-        line.push(b'"');
-        if ends_initial {
-            line.extend_from_slice(br#","annotations":{"k8s.io/initial-events-end":"true"}"#);
-        }
-        line.push(b'}');
-        line.extend_from_slice(self.facts.empty.as_bytes());
-        line.extend_from_slice(b"}}\n");
-        Ok(self.writer.send(line).await?)
-    }
-
-    fn line(&self, kind: &str, object: &Object) -> Vec<u8> {
-        let mut line = Vec::with_capacity(object.size() + 128);
-        for part in [r#"{"type":""#, kind, r#"","object":"#] {
-            line.extend_from_slice(part.as_bytes());
-        }
-        object.write(self.facts, &mut line);
-        line.extend_from_slice(b"}\n");
-        line
-    }
-
-    async fn finish(self, end: End) {
-        match end {
-            // Whatever waits for a second event is still to come.
-            End::Proper => {
-                if let Some(held) = self.held {
-                    let _gone = self.writer.send(held).await;
-                }
-            }
-            End::Gone => {}
-            End::Cut => self.writer.cut().await,
-            End::Hang => self.writer.closed().await,
-        }
-    }
-}
-
-/// A stream that is refused after its HTTP status has been sent.
-pub(crate) fn error_line(refusal: Refusal) -> Vec<u8> {
-    let mut line = br#"{"type":"ERROR","object":"#.to_vec();
-    object::write_json(&refusal.into_status(), &mut line);
-    line.extend_from_slice(b"}\n");
-    line
 }
