@@ -11,6 +11,7 @@ pub mod convert;
 pub mod folder;
 pub mod http;
 pub mod kube_proxy;
+pub mod kubernetes;
 pub mod manifests;
 pub mod metrics;
 pub mod netlink;

@@ -1,0 +1,374 @@
+//! One resource: listed once, watched from then on, listed again only where the watch cannot go on.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use futures::{AsyncBufReadExt, Stream, TryStreamExt};
+use kube::api::{ListParams, VersionMatch, WatchParams};
+use kube::core::{Request, WatchEvent};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::DefaultBackoff;
+
+use super::client::{Connection, Current};
+use super::failure::{Failure, Position, Since};
+use super::handle::Handle;
+use super::kinds::{Kind, Outbox};
+use super::ledger::Ledger;
+use super::list::{ListMetadata, Splitter};
+use super::object::{Item, Version};
+use super::outlet::Share;
+use crate::convert::printable;
+
+/// Marks the end of a streaming list (`metav1.InitialEventsAnnotationKey`).
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+/// The server ends a watch after this many seconds, and a random part of the spread more, so that the watches of all
+/// nodes do not come back together. The API server's own default is between 1,800 and 3,600; proxies are less patient.
+const WATCH_SECONDS: u64 = 240;
+const WATCH_SECONDS_SPREAD: u64 = 50;
+/// A watch that ends sooner than this has not been one.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Why a watch does not go on.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The receiver of news is gone.
+    Closed,
+    /// The server refused the first list with this status, one of those that were asked to be told.
+    Refused(u16),
+}
+
+/// The watch of one resource.
+pub(super) struct Watch<K: Kind> {
+    pub kind: K,
+    pub ledger: Ledger<K::Told>,
+    pub share: Share,
+    connection: Connection,
+    handle: Handle,
+    request: Request,
+    position: Position,
+    /// Whether the server is still believed to grant streaming lists.
+    streaming: bool,
+    /// Whether the last step failed, so that the next one that succeeds is worth a line.
+    failing: bool,
+    /// Since when the present watch is open.
+    open: Option<Instant>,
+    backoff: DefaultBackoff,
+    out: Outbox,
+}
+
+impl<K: Kind> Watch<K> {
+    pub fn new(kind: K, connection: Connection, share: Share, handle: Handle) -> Self {
+        Self {
+            kind,
+            ledger: Ledger::new(),
+            share,
+            connection,
+            handle,
+            request: Request::new(K::PATH),
+            position: Position::List { since: Since::Any, streaming: true },
+            streaming: true,
+            failing: false,
+            open: None,
+            backoff: DefaultBackoff::default(),
+            out: Outbox::new(),
+        }
+    }
+
+    /// Lists and watches until nobody wants the news, or until the first list is refused with one of these statuses.
+    pub async fn run(&mut self, optional: &[u16]) -> End {
+        loop {
+            let current = self.connection.current();
+            let ended = self.step(&current).await;
+            self.handle.connected(K::RESOURCE, false);
+            let open = self.open.map(|since| since.elapsed());
+            let failure = match ended {
+                // The server ends a watch that is old enough, and a plain list ends by itself.
+                Ok(()) if open.is_none_or(|open| open >= AT_ONCE) => continue,
+                Ok(()) => Failure::EndedAtOnce,
+                Err(failure) => failure,
+            };
+            if matches!(failure, Failure::Closed) {
+                return End::Closed;
+            }
+            if let Some(code) = failure.code()
+                && self.handle.status(K::RESOURCE).lists == 0
+                && optional.contains(&code)
+            {
+                return End::Refused(code);
+            }
+            if open.is_some_and(|open| open >= AT_ONCE) {
+                self.backoff.reset();
+            }
+            self.recover(&failure, current.generation).await;
+        }
+    }
+
+    /// Decides where to go on after a failure, and waits as long as it takes for the server to recover.
+    async fn recover(&mut self, failure: &Failure, generation: u64) {
+        let before = self.position.clone();
+        self.position = before.clone().after(failure, self.streaming);
+        if let (Position::List { streaming: true, .. }, Position::List { streaming: false, .. }) =
+            (&before, &self.position)
+        {
+            tracing::debug!(resource = K::RESOURCE.name(), %failure, "streaming lists are refused: listing plainly");
+            self.streaming = false;
+            return;
+        }
+        self.handle.failed(K::RESOURCE);
+        if std::mem::replace(&mut self.failing, true) {
+            tracing::debug!(resource = K::RESOURCE.name(), %failure, "still not connected");
+        } else {
+            tracing::warn!(
+                resource = K::RESOURCE.name(),
+                "cannot follow {}: {failure}; what is known of them stays in force, and it is tried again",
+                K::RESOURCE.name()
+            );
+        }
+        if failure.code() == Some(401)
+            && let Err(error) = self.connection.renew(generation).await
+        {
+            tracing::warn!("cannot renew the credentials for the API server: {error}");
+        }
+        let wait = self.backoff.next().unwrap_or(AT_ONCE);
+        tokio::time::sleep(failure.retry_after().map_or(wait, |asked| asked + wait / 4)).await;
+    }
+
+    async fn step(&mut self, current: &Current) -> Result<(), Failure> {
+        self.open = None;
+        match self.position.clone() {
+            Position::List { since, streaming } => {
+                self.begin_list(&since);
+                match streaming {
+                    true => self.watch(current, since.as_parameter(), Some(&since)).await,
+                    false => self.list(current, &since).await,
+                }
+            }
+            Position::Watch(version) => self.watch(current, &version, None).await,
+        }
+    }
+
+    pub fn begin_list(&mut self, since: &Since) {
+        self.ledger.begin_list(*since == Since::Latest);
+    }
+
+    async fn list(&mut self, current: &Current, since: &Since) -> Result<(), Failure> {
+        let (resource_version, version_match) = match since {
+            Since::Latest => (None, None),
+            _ => (Some(since.as_parameter().to_owned()), Some(VersionMatch::NotOlderThan)),
+        };
+        // Without a limit, which would lead a server past its cache to its storage.
+        let mut params = ListParams {
+            label_selector: self.kind.labels(),
+            field_selector: self.kind.fields(),
+            resource_version,
+            version_match,
+            ..ListParams::default()
+        };
+        loop {
+            let metadata = self.page(current, &params).await?;
+            let Some(token) = metadata.r#continue.filter(|token| !token.is_empty()) else {
+                return self.listed(metadata.resource_version.unwrap_or_default(), since).await;
+            };
+            // The token says of which state the next page is.
+            (params.resource_version, params.version_match) = (None, None);
+            params.continue_token = Some(token);
+        }
+    }
+
+    /// Reads a list, or the next part of one from a server that sends it in parts of its own accord.
+    async fn page(&mut self, current: &Current, params: &ListParams) -> Result<ListMetadata, Failure> {
+        let request = self.request.list(params).map_err(kube::Error::BuildRequest)?;
+        let mut answer = std::pin::pin!(current.client.request_stream(request).await?);
+        let mut splitter = Splitter::default();
+        loop {
+            let mut bytes = answer.fill_buf().await.map_err(Failure::Read)?;
+            let (read, length) = (Instant::now(), bytes.len());
+            if length == 0 {
+                return splitter.finish().map_err(Failure::List);
+            }
+            while splitter.advance(&mut bytes) {
+                let item = splitter.item(|text| Item::parse(text, read));
+                self.take(item, Said::Listed).await?;
+            }
+            answer.consume_unpin(length);
+        }
+    }
+
+    /// Watches from a version on. Where it begins with a streaming list, `listing` says of which state.
+    async fn watch(
+        &mut self,
+        current: &Current,
+        version: &str,
+        listing: Option<&Since>,
+    ) -> Result<(), Failure> {
+        let spread = RandomState::new().hash_one(version) % WATCH_SECONDS_SPREAD;
+        let params = WatchParams {
+            label_selector: self.kind.labels(),
+            field_selector: self.kind.fields(),
+            timeout: u32::try_from(WATCH_SECONDS + spread).ok(),
+            bookmarks: true,
+            send_initial_events: listing.is_some(),
+        };
+        let request = self.request.watch(&params, version).map_err(kube::Error::BuildRequest)?;
+        let events = current.client.request_events::<Item<K::Object>>(request).await?;
+        if listing.is_none() {
+            self.opened();
+        }
+        self.follow(events, listing).await
+    }
+
+    /// Takes the events of a watch, or of a streaming list and the watch that it goes on as.
+    pub async fn follow(
+        &mut self,
+        events: impl Stream<Item = kube::Result<WatchEvent<Item<K::Object>>>>,
+        mut listing: Option<&Since>,
+    ) -> Result<(), Failure> {
+        let mut events = std::pin::pin!(events);
+        let mut heard = false;
+        loop {
+            let event = match events.try_next().await {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(_) if !heard && self.is_long_open() => return Err(Failure::Silent),
+                Err(error) => return Err(error.into()),
+            };
+            heard = true;
+            match event {
+                WatchEvent::Added(item) | WatchEvent::Modified(item) => {
+                    self.take(item, if listing.is_some() { Said::Listed } else { Said::Changed }).await?;
+                }
+                WatchEvent::Deleted(item) => self.take(item, Said::Deleted).await?,
+                WatchEvent::Error(status) => return Err(Failure::Status(status)),
+                WatchEvent::Bookmark(bookmark) => {
+                    self.handle.heard(K::RESOURCE, Instant::now());
+                    let ends_list = bookmark.metadata.annotations.contains_key(INITIAL_EVENTS_END);
+                    let version = bookmark.metadata.resource_version;
+                    match listing.take() {
+                        Some(since) if ends_list => {
+                            self.listed(version, since).await?;
+                            self.opened();
+                        }
+                        Some(_) => return Err(Failure::NotStreaming),
+                        None => self.advance(version),
+                    }
+                }
+            }
+        }
+        if listing.is_some() { Err(Failure::CutShort) } else { Ok(()) }
+    }
+
+    /// A list is complete.
+    async fn listed(&mut self, version: String, since: &Since) -> Result<(), Failure> {
+        if let Since::NotOlderThan(least) = since
+            && Version::new(&version).is_older_than(&Version::new(least))
+        {
+            return Err(Failure::WentBack);
+        }
+        self.out.read = Instant::now();
+        self.out.triggered = None;
+        for (name, told) in self.ledger.end_list() {
+            self.kind.gone(&name, told, &mut self.out);
+        }
+        self.kind.settle(&mut self.out);
+        self.tell().await?;
+        self.handle.objects(K::RESOURCE, self.ledger.len());
+        self.handle.listed(K::RESOURCE);
+        self.position = Position::Watch(version);
+        self.backoff.reset();
+        self.share.complete().await
+    }
+
+    /// Takes what a list or a watch says of one object.
+    async fn take(&mut self, item: Item<K::Object>, said: Said) -> Result<(), Failure> {
+        self.handle.heard(K::RESOURCE, item.read);
+        let Item { read, name, version, triggered, content } = item;
+        let Some(name) = name else {
+            self.handle.malformed(K::RESOURCE);
+            let reason = content.err().unwrap_or_else(|| "metadata.name: is required".to_owned());
+            let resource = K::RESOURCE.name();
+            tracing::warn!(
+                "an object among {resource} cannot be understood and is left out: {}",
+                printable(&reason)
+            );
+            return Ok(());
+        };
+        let number = Version::new(&version);
+        if said != Said::Listed {
+            self.advance(version);
+        }
+        (self.out.read, self.out.triggered) = (read, triggered);
+        let told = match said {
+            Said::Listed => self.ledger.listed(&name, number),
+            Said::Changed => self.ledger.changed(&name, number),
+            Said::Deleted => {
+                if let Some(told) = self.ledger.deleted(&name, number) {
+                    self.kind.gone(&name, told, &mut self.out);
+                }
+                None
+            }
+        };
+        if let Some(told) = told {
+            let (object, problem) = match content {
+                Ok(object) => (Some(object), None),
+                Err(problem) => (None, Some(problem)),
+            };
+            let invalid = self.kind.apply(&name, object, told, &mut self.out).err();
+            if let Some(problem) = problem.or_else(|| invalid.map(|invalid| invalid.to_string())) {
+                self.handle.malformed(K::RESOURCE);
+                let (resource, name) = (K::RESOURCE.name(), printable(name.as_str()));
+                tracing::warn!(
+                    "{name} among {resource} cannot be understood and is left out: {}",
+                    printable(&problem)
+                );
+            }
+        }
+        if said != Said::Listed {
+            self.kind.settle(&mut self.out);
+            self.handle.objects(K::RESOURCE, self.ledger.len());
+        }
+        self.tell().await
+    }
+
+    async fn tell(&mut self) -> Result<(), Failure> {
+        for news in self.out.news.drain(..) {
+            self.share.tell(news).await?;
+        }
+        Ok(())
+    }
+
+    /// The watch has come to this version. Where events come in another order, it stays at the latest.
+    fn advance(&mut self, version: String) {
+        if let Position::Watch(at) = &mut self.position
+            && !version.is_empty()
+            && !Version::new(&version).is_older_than(&Version::new(at))
+        {
+            *at = version;
+        }
+    }
+
+    /// Whether the present watch has been open for as long as connections may be idle, give or take what it took to
+    /// notice.
+    fn is_long_open(&self) -> bool {
+        self.open.is_some_and(|since| since.elapsed() >= self.connection.idle() / 2)
+    }
+
+    /// A watch is open.
+    fn opened(&mut self) {
+        self.open = Some(Instant::now());
+        self.handle.connected(K::RESOURCE, true);
+        if std::mem::take(&mut self.failing) {
+            tracing::info!("following {} again", K::RESOURCE.name());
+        }
+    }
+}
+
+/// How an object came to be mentioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// In a list.
+    Listed,
+    /// In a watch, as new or different.
+    Changed,
+    /// In a watch, as deleted.
+    Deleted,
+}
