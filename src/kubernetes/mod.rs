@@ -19,6 +19,7 @@ mod ledger;
 mod list;
 mod object;
 mod outlet;
+mod reporter;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -26,4 +27,5 @@ mod watch;
 
 pub use client::{ClientError, ClientSettings, Connection};
 pub use handle::{Handle, Resource, ResourceStatus};
+pub use reporter::{Regarding, Report, Reporter, Severity};
 pub use run::{Known, Options, run};
