@@ -4,6 +4,7 @@
 //! cluster state, kernel back ends, the command line.
 
 pub mod addresses;
+pub mod agent;
 pub mod cli;
 mod compiler;
 pub mod conntrack;

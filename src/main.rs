@@ -5,12 +5,17 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use svcnat::cli::Cli;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr(cli.verbosity());
-    match cli.run() {
+    let set_log_level = log_to_stderr(cli.verbosity());
+    match cli.run(set_log_level) {
         Ok(code) => code,
         Err(failure) => {
             tracing::error!("{failure}");
@@ -19,18 +24,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn log_to_stderr(verbosity: u8) {
+/// Logs from now on; what is returned raises the level, but where RUST_LOG or `-v` ask for their own.
+fn log_to_stderr(verbosity: u8) -> impl Fn(LevelFilter) + 'static {
     let level = match verbosity {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let given = EnvFilter::try_from_default_env().ok();
+    let fixed = given.is_some() || verbosity > 0;
+    let filter = given.unwrap_or_else(|| EnvFilter::new(level.to_string()));
+    let (filter, handle) = reload::Layer::new(filter);
+    tracing_subscriber::registry().with(filter).with(layer()).init();
+    move |level| {
+        if !fixed {
+            // It fails only when nobody logs any more.
+            drop(handle.reload(EnvFilter::new(level.to_string())));
+        }
+    }
+}
+
+fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
+    fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false)
-        .init();
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::kube_proxy;
 use crate::manifests::ManifestErrors;
-use crate::{netlink, settings};
+use crate::{agent, netlink, settings};
 
 /// The part of `--help` that documents exit codes.
 pub(super) const EXIT_CODES: &str = "\
@@ -36,6 +36,9 @@ pub enum Failure {
     /// The kernel back end failed.
     #[error(transparent)]
     Kernel(#[from] netlink::Error),
+    /// The agent cannot start.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
     /// The transaction is not in force, or not all of it.
     #[error(transparent)]
     Commit(#[from] netlink::CommitError),
@@ -64,6 +67,7 @@ impl Failure {
             Self::Usage(_) | Self::Settings(_) => 2,
             Self::Manifests(_) => 3,
             Self::Kernel(_)
+            | Self::Agent(_)
             | Self::Commit(_)
             | Self::Encode(_)
             | Self::Invalid(_)

@@ -16,6 +16,7 @@ pub mod trace;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
 
 pub use agent::{AgentFlags, Start};
 pub use failure::Failure;
@@ -39,6 +40,7 @@ enum Command {
     Apply(apply::Apply),
     Cleanup(cleanup::Cleanup),
     Trace(trace::Trace),
+    Agent(Box<agent::Agent>),
 }
 
 impl Cli {
@@ -48,18 +50,20 @@ impl Cli {
         self.verbose
     }
 
-    /// Does what was asked for and says which exit code tells of it; 0, but where `diff` finds differences.
+    /// Does what was asked for and says which exit code tells of it; 0, but where `diff` finds differences. `set_log_level`
+    /// is called by the agent, whose settings say how much it logs.
     ///
     /// # Errors
     ///
     /// See [`Failure`].
-    pub fn run(&self) -> Result<ExitCode, Failure> {
+    pub fn run(&self, set_log_level: impl Fn(LevelFilter) + 'static) -> Result<ExitCode, Failure> {
         match &self.command {
             Command::Render(render) => render.run(),
             Command::Diff(diff) => return diff.run(),
             Command::Apply(apply) => apply.run(),
             Command::Cleanup(cleanup) => cleanup.run(),
             Command::Trace(trace) => trace.run(),
+            Command::Agent(agent) => agent.run(set_log_level),
         }
         .map(|()| ExitCode::SUCCESS)
     }

@@ -106,6 +106,14 @@ pub fn batches_within(
     Ok(batches)
 }
 
+/// Says that a transaction does not go in one piece.
+pub(crate) fn warn_of_parts(parts: usize, needed: usize, available: usize) {
+    tracing::warn!(
+        "the socket takes {available} bytes at once, so the transaction goes in {parts} parts, the most important \
+         Services first; to have it in force at once, raise net.core.wmem_max to {needed}"
+    );
+}
+
 impl<T: Transport> Netlink<T> {
     /// Brings a transaction into force.
     ///
@@ -124,11 +132,7 @@ impl<T: Transport> Netlink<T> {
         match self.apply_all(&batches(transaction, options)?) {
             Err(CommitError::Kernel(Error::TooLarge { needed, available })) if available > 0 => {
                 let batches = batches_within(available, transaction, options, &importance())?;
-                tracing::warn!(
-                    "the socket takes {available} bytes at once, so the transaction goes in {} parts, the most \
-                     important Services first; to have it in force at once, raise net.core.wmem_max to {needed}",
-                    batches.len()
-                );
+                warn_of_parts(batches.len(), needed, available);
                 self.apply_all(&batches)
             }
             result => result,

@@ -39,6 +39,7 @@ use std::io;
 use nix::libc;
 
 pub use batch::Batch;
+pub(crate) use commit::warn_of_parts;
 pub use commit::{Commit, CommitError, batches, batches_within};
 pub use encode::{Options, encode};
 pub use error::{EncodeError, Error};

@@ -1,10 +1,10 @@
 //! Hearing of changes that others make to our tables (the kernel's notifications of nf_tables).
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
-use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
     sockopt,
@@ -31,7 +31,7 @@ pub enum Seen {
     Disturbed,
 }
 
-/// A socket that receives the notifications of its network namespace. It does not block, and can be polled.
+/// A socket that receives the notifications of its network namespace. It does not block.
 pub struct Monitor {
     socket: OwnedFd,
     buffer: Vec<u8>,
@@ -54,6 +54,19 @@ impl Monitor {
             .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER));
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 1 << (GROUP - 1))).map_err(failed)?;
         Ok(Self { socket, buffer: vec![0; 1 << 16] })
+    }
+
+    /// Waits until something has been received.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll`.
+    pub fn wait(&self) -> io::Result<()> {
+        let mut sockets = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut sockets, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Takes what has been received by now. Changes by the socket with the number `own` are not told of.
@@ -89,16 +102,4 @@ fn disturbs(datagram: &[u8], own: u32) -> bool {
             && message.family().is_some()
             && attr::find_str(message.body(), table::NAME) == Some(TABLE)
     })
-}
-
-impl AsFd for Monitor {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl AsRawFd for Monitor {
-    fn as_raw_fd(&self) -> libc::c_int {
-        self.socket.as_raw_fd()
-    }
 }

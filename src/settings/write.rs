@@ -27,6 +27,12 @@ impl Settings {
         Ok(format!("{first}---\n{second}"))
     }
 
+    /// The same as JSON, for `/configz`; null where it cannot be said.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self.kube_proxy()).unwrap_or_default()
+    }
+
     fn kube_proxy(&self) -> KubeProxyConfiguration {
         let (detect_local_mode, cluster_cidr, detect_local) = detect_local(&self.rules.detect_local);
         let any: IpAddr = match self.healthz {

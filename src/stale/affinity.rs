@@ -8,14 +8,51 @@ use svcnat_rules::ruleset::{Element, Ruleset, SetDefinition, Value};
 use svcnat_rules::transaction::{Change, Operation, Transaction};
 
 use super::Error;
-use crate::netlink::{self, Netlink, Options, Transport, encode};
+use crate::netlink::{self, Batch, Netlink, Options, Transport, encode};
 
 /// How often the map is read where packets changed it meanwhile; what was found by then goes in any case.
 const ATTEMPTS: usize = 3;
 
+/// Who reads the affinity maps and changes them: only the socket that owns a table can change it, but everybody can read.
+pub trait Maps {
+    /// Gives each element of a dynamic map to `each`; whether all of them came.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Netlink::dynamic_elements`].
+    fn read(
+        &mut self,
+        family: Family,
+        map: &Name,
+        each: &mut dyn FnMut(Value, Value),
+    ) -> Result<bool, netlink::Error>;
+
+    /// Sends a batch.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Netlink::apply`].
+    fn apply(&mut self, batch: Batch) -> Result<(), netlink::Error>;
+}
+
+impl<T: Transport> Maps for Netlink<T> {
+    fn read(
+        &mut self,
+        family: Family,
+        map: &Name,
+        each: &mut dyn FnMut(Value, Value),
+    ) -> Result<bool, netlink::Error> {
+        self.dynamic_elements(family, map, each)
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), netlink::Error> {
+        Self::apply(self, &batch)
+    }
+}
+
 /// Deletes the elements of the affinity map that mislead their clients, and says how many there were.
-pub(super) fn forget<T: Transport>(
-    kernel: &mut Netlink<T>,
+pub(super) fn forget(
+    kernel: &mut impl Maps,
     after: &Ruleset,
     family: Family,
     judge: &Judge<'_>,
@@ -27,7 +64,7 @@ pub(super) fn forget<T: Transport>(
     let mut forgotten = 0;
     for _ in 0..ATTEMPTS {
         let mut misled = Vec::new();
-        let complete = kernel.dynamic_elements(family, &name, |key, data| {
+        let complete = kernel.read(family, &name, &mut |key, data| {
             if Remembered::read(family, &key, &data).is_some_and(|remembered| judge.is_misled(&remembered)) {
                 misled.push(key);
             }
@@ -40,14 +77,14 @@ pub(super) fn forget<T: Transport>(
     Ok(forgotten)
 }
 
-struct Deletion<'a, T> {
-    kernel: &'a mut Netlink<T>,
+struct Deletion<'a, K> {
+    kernel: &'a mut K,
     family: Family,
     name: &'a Name,
     definition: &'a SetDefinition,
 }
 
-impl<T: Transport> Deletion<'_, T> {
+impl<K: Maps> Deletion<'_, K> {
     /// Deletes elements and says how many were there. One that has timed out since fails the batch that it is in, which
     /// is then sent in halves.
     fn of(&mut self, keys: &[Value]) -> Result<usize, Error> {
@@ -71,6 +108,6 @@ impl<T: Transport> Deletion<'_, T> {
         let change = Change::DeleteElements { set: self.name, definition: self.definition, elements };
         let operations = vec![Operation { family: self.family, change }];
         let batch = encode(&Transaction { operations }, &Options::default())?;
-        Ok(self.kernel.apply(&batch)?)
+        Ok(self.kernel.apply(batch)?)
     }
 }

@@ -5,7 +5,7 @@
 
 mod affinity;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
@@ -14,11 +14,13 @@ use svcnat_rules::config::Config;
 use svcnat_rules::flows::{Endpoints, Frontends, Judge, Looked, node_port_addresses};
 use svcnat_rules::installed::Installed;
 use svcnat_rules::layout::set;
-use svcnat_rules::net::Protocol;
+use svcnat_rules::net::{Family, Protocol};
 use svcnat_rules::ruleset::Ruleset;
 
+pub use affinity::Maps;
+
 use crate::conntrack::{self, Conntrack, Query};
-use crate::netlink::{self, EncodeError, Netlink, Transport};
+use crate::netlink::{self, EncodeError};
 
 /// A change that is in force.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,8 @@ pub struct Change<'a> {
 pub struct Removed {
     /// How many tracked flows.
     pub flows: usize,
+    /// The same for each family where flows were looked at.
+    pub flows_by_family: BTreeMap<Family, usize>,
     /// How many elements of the affinity maps.
     pub affinity: usize,
     /// What could not be done; everything else was.
@@ -65,7 +69,7 @@ pub enum Error {
 
 impl Change<'_> {
     /// Removes what the change has made stale. `kernel` must belong to the namespace of the calling thread.
-    pub fn remove_stale<T: Transport>(&self, kernel: &mut Netlink<T>) -> Removed {
+    pub fn remove_stale(&self, kernel: &mut impl Maps) -> Removed {
         let mut removed = Removed::default();
         let local_addresses = match local_addresses() {
             Ok(addresses) => addresses,
@@ -92,9 +96,10 @@ impl Change<'_> {
                 Err(problem) => removed.problems.push(problem),
             }
         }
-        if let Err(problem) = delete_flows(&looked, &judge, &mut removed.flows) {
+        if let Err(problem) = delete_flows(&looked, &judge, &mut removed.flows_by_family) {
             removed.problems.push(problem.into());
         }
+        removed.flows = removed.flows_by_family.values().sum();
         removed
     }
 
@@ -106,14 +111,18 @@ impl Change<'_> {
     }
 }
 
-fn delete_flows(looked: &Looked, judge: &Judge<'_>, deleted: &mut usize) -> Result<(), conntrack::Error> {
+fn delete_flows(
+    looked: &Looked,
+    judge: &Judge<'_>,
+    deleted: &mut BTreeMap<Family, usize>,
+) -> Result<(), conntrack::Error> {
     if looked.flows.is_empty() {
         return Ok(());
     }
     let mut conntrack = Conntrack::open()?;
     for (&(family, protocol), &untranslated) in &looked.flows {
         let query = Query { family, protocol, translated: !untranslated };
-        *deleted += conntrack.delete(query, |flow| judge.is_stale(flow))?;
+        *deleted.entry(family).or_default() += conntrack.delete(query, |flow| judge.is_stale(flow))?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! `svcnat agent`: what it is told on the command line, and what of that ends at once.
 
+mod command;
 mod flags;
 mod no_effect;
 
 use std::path::Path;
 use std::{fs, io};
 
+pub(super) use command::Agent;
 pub use flags::AgentFlags;
 
 use super::{Failure, output};

@@ -1,0 +1,84 @@
+//! The thread that removes what changes leave behind: flows to backends that are gone, clients that would be misled. It works
+//! behind the transactions, which never wait for it.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use svcnat_rules::name::Name;
+use svcnat_rules::net::Family;
+use svcnat_rules::ruleset::Value;
+
+use super::kernel::Kernel;
+use super::leftovers::Leftovers;
+use crate::metrics::Metrics;
+use crate::netlink::{self, Batch, Netlink};
+use crate::stale::Maps;
+
+/// A handle on the thread.
+#[derive(Debug, Clone)]
+pub(super) struct Cleaner {
+    jobs: mpsc::Sender<Leftovers>,
+}
+
+impl Cleaner {
+    /// Starts the thread, in the network namespace of the calling one.
+    pub(super) fn start(kernel: Kernel, metrics: Metrics) -> Result<Self, netlink::Error> {
+        let (jobs, inbox) = mpsc::channel();
+        thread::Builder::new()
+            .name("stale".to_owned())
+            .spawn(move || work(&kernel, &metrics, &inbox))
+            .map_err(|source| netlink::Error::Io { action: "start a thread", source })?;
+        Ok(Self { jobs })
+    }
+
+    /// Queues what a change leaves behind.
+    pub(super) fn clean(&self, leftovers: Leftovers) {
+        // The thread ends only when the process does.
+        drop(self.jobs.send(leftovers));
+    }
+}
+
+fn work(kernel: &Kernel, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
+    while let Ok(leftovers) = inbox.recv() {
+        let began = Instant::now();
+        let removed = match Netlink::open() {
+            Ok(reader) => leftovers.remove(&mut Remote { reader, kernel }),
+            Err(error) => {
+                tracing::warn!("{error}");
+                continue;
+            }
+        };
+        for problem in &removed.problems {
+            tracing::warn!("{problem}");
+        }
+        if removed.flows > 0 || removed.affinity > 0 {
+            tracing::info!("flows -{}, affinity -{}", removed.flows, removed.affinity);
+        }
+        metrics.affinity_removed(removed.affinity);
+        for (family, flows) in &removed.flows_by_family {
+            metrics.conntrack_reconciled(*family, began.elapsed(), *flows);
+        }
+    }
+}
+
+/// Reads by a socket of its own and changes by the one that owns the tables, which is so never kept by a long list.
+struct Remote<'a> {
+    reader: Netlink,
+    kernel: &'a Kernel,
+}
+
+impl Maps for Remote<'_> {
+    fn read(
+        &mut self,
+        family: Family,
+        map: &Name,
+        each: &mut dyn FnMut(Value, Value),
+    ) -> Result<bool, netlink::Error> {
+        self.reader.dynamic_elements(family, map, each)
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), netlink::Error> {
+        self.kernel.apply_blocking(batch)
+    }
+}

@@ -1,0 +1,443 @@
+//! The loop that keeps the kernel's rules equal to what the cluster says. One task owns the state; what arrives while a
+//! transaction runs is taken together afterwards.
+//!
+//! Usually a change of the cluster is a small transaction that the engine computes. After anything else (the start, a
+//! refusal, a change by somebody else) the kernel is *out of step*: everything is read back, compared and mended, with
+//! back-off until it works. The engine goes on taking changes meanwhile, and nothing is ever flushed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use svcnat_rules::cluster::{Cluster, Node};
+use svcnat_rules::diff::diff;
+use svcnat_rules::engine::{Engine, Event};
+use svcnat_rules::layout::slots_in;
+use svcnat_rules::net::Family;
+use svcnat_rules::transaction::Summary;
+use svcnat_rules::verify::verify;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::backoff::Backoff;
+use super::cleaner::Cleaner;
+use super::leftovers::Leftovers;
+use super::observers::Observers;
+use super::outlet::{Outlet, SendError};
+use super::saver::Saver;
+use crate::http::Health;
+use crate::kubernetes::{Regarding, Severity};
+use crate::metrics::{RepairReason, Sent, Synced};
+use crate::settings::Settings;
+use crate::source::News;
+use crate::sysctl::Sysctl;
+
+/// How many news are taken at once.
+const BATCH: usize = 4096;
+
+/// How often a comparison is repeated at once where others changed the ruleset meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// How many changes' times are remembered while the kernel is out of step.
+const REMEMBERED: usize = 10_000;
+
+/// What reaches the loop from outside.
+pub(super) struct Inputs {
+    pub(super) news: mpsc::Receiver<News>,
+    pub(super) settings: mpsc::Receiver<Settings>,
+    /// Somebody else was at work in our tables.
+    pub(super) disturbances: mpsc::Receiver<()>,
+    /// Ends the loop.
+    pub(super) stop: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// What a keeper works with.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) outlet: Outlet,
+    /// None in a dry run.
+    pub(super) cleaner: Option<Cleaner>,
+    pub(super) observers: Observers,
+    pub(super) health: Health,
+    pub(super) saver: Option<Saver>,
+    pub(super) set_log_level: Box<dyn Fn(&Settings)>,
+}
+
+pub(super) struct Keeper {
+    parts: Parts,
+    state: State,
+    /// The Node as the source tells it.
+    node: Option<Node>,
+    pending: Vec<Event>,
+    times: Vec<Times>,
+    leftovers: Vec<Leftovers>,
+    /// Why the kernel may hold something else than the engine says.
+    out_of_step: Option<RepairReason>,
+    backoff: Backoff,
+    retry_at: Instant,
+    last_sync: Option<Instant>,
+    service_changes: u32,
+    endpoint_changes: u32,
+}
+
+/// What is known.
+enum State {
+    /// Not all that exists yet; and whether it is by now.
+    Gathering(Cluster, bool),
+    Keeping(Box<Engine>),
+}
+
+/// When a change came.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    read: Instant,
+    triggered: Option<(Family, std::time::SystemTime)>,
+}
+
+impl Keeper {
+    /// Keeps nothing yet. `known` is a state from earlier, which is put in force at once.
+    pub(super) fn new(parts: Parts, known: Option<Cluster>) -> Self {
+        let complete = known.is_some();
+        Self {
+            backoff: Backoff::new(parts.settings.sync_period),
+            parts,
+            node: known.as_ref().and_then(|known| known.node.clone()),
+            state: State::Gathering(known.unwrap_or_default(), complete),
+            pending: Vec::new(),
+            times: Vec::new(),
+            leftovers: Vec::new(),
+            out_of_step: None,
+            retry_at: Instant::now(),
+            last_sync: None,
+            service_changes: 0,
+            endpoint_changes: 0,
+        }
+    }
+
+    /// Runs until it is told to stop, or the source has ended. The rules stay.
+    pub(super) async fn run(mut self, mut inputs: Inputs) {
+        let mut inbox = Vec::with_capacity(BATCH);
+        loop {
+            self.act().await;
+            let wake = self.wake_at().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                biased;
+                () = &mut inputs.stop => break,
+                Some(settings) = inputs.settings.recv() => self.reload(settings),
+                Some(()) = inputs.disturbances.recv() => self.disturbed(),
+                taken = inputs.news.recv_many(&mut inbox, BATCH) => {
+                    if taken == 0 {
+                        tracing::error!("the source of the cluster's state has ended");
+                        break;
+                    }
+                    inbox.drain(..).for_each(|news| self.take(news));
+                }
+                () = sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)), if wake.is_some() => {}
+            }
+        }
+        if let (Some(saver), State::Keeping(engine)) = (&mut self.parts.saver, &self.state) {
+            saver.finish(engine).await;
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Eligible(eligible) => self.parts.health.set_eligible(eligible),
+            News::Complete => {
+                if let State::Gathering(_, complete) = &mut self.state {
+                    *complete = true;
+                }
+                if let Some(saver) = &mut self.parts.saver {
+                    saver.trust();
+                }
+            }
+            News::Change(change) => {
+                let triggered = match (&change.event, change.triggered) {
+                    (Event::Slice(_, slice), Some(at)) => Some((slice.family, at)),
+                    _ => None,
+                };
+                self.note(change.event, Some(Times { read: change.read, triggered }));
+            }
+        }
+    }
+
+    fn note(&mut self, mut event: Event, times: Option<Times>) {
+        match &mut event {
+            Event::Service(_) | Event::ServiceGone(_) => {
+                self.service_changes += 1;
+                self.parts.observers.metrics.service_change_queued();
+            }
+            Event::Slice(..) | Event::SliceGone(_) => {
+                self.endpoint_changes += 1;
+                self.parts.observers.metrics.endpoint_change_queued();
+            }
+            Event::Node(node) => {
+                self.node.clone_from(node);
+                if let Some(node) = node {
+                    self.parts.settings.override_address(node);
+                }
+                self.parts.observers.moved(&self.parts.settings.rules, node.as_ref());
+            }
+            Event::ServiceCidrs(_) | Event::Config(_) => {}
+        }
+        match &mut self.state {
+            State::Gathering(cluster, _) => cluster.apply(event),
+            State::Keeping(_) => {
+                self.parts.health.queued();
+                self.times.extend(times.filter(|_| self.times.len() < REMEMBERED));
+                self.pending.push(event);
+            }
+        }
+    }
+
+    fn reload(&mut self, settings: Settings) {
+        let old = std::mem::replace(&mut self.parts.settings, settings);
+        let new = &self.parts.settings;
+        if old.conntrack != new.conntrack {
+            set_sysctls(new);
+        }
+        if old.verbosity != new.verbosity {
+            (self.parts.set_log_level)(new);
+        }
+        if old.oom_score_adj != new.oom_score_adj {
+            set_oom_score_adj(new);
+        }
+        self.backoff = Backoff::new(new.sync_period);
+        let (rules, moved) = (old.rules != new.rules, old.node_address != new.node_address);
+        if rules {
+            self.parts.observers.moved(&self.parts.settings.rules, self.node.as_ref());
+            self.note(Event::Config(self.parts.settings.rules.clone()), None);
+        }
+        if moved {
+            self.note(Event::Node(self.node.clone()), None);
+        }
+    }
+
+    fn disturbed(&mut self) {
+        if matches!(self.state, State::Keeping(_)) {
+            self.out_of_step.get_or_insert(RepairReason::ChangedByOthers);
+            self.retry_at = Instant::now();
+        }
+    }
+
+    /// Does what is due.
+    async fn act(&mut self) {
+        let now = Instant::now();
+        if matches!(self.state, State::Gathering(_, true)) && now >= self.retry_at {
+            self.load().await;
+        }
+        if !self.pending.is_empty() && self.next_sync() <= now {
+            self.sync().await;
+        }
+        if self.out_of_step.is_some() && Instant::now() >= self.retry_at {
+            self.mend().await;
+        }
+        if let (Some(saver), State::Keeping(engine)) = (&mut self.parts.saver, &self.state) {
+            saver.save_if_due(engine);
+        }
+    }
+
+    /// When something is due next.
+    fn wake_at(&self) -> Option<Instant> {
+        let retry = match &self.state {
+            State::Gathering(_, complete) => complete.then_some(self.retry_at),
+            State::Keeping(_) => self.out_of_step.map(|_| self.retry_at),
+        };
+        let sync = (!self.pending.is_empty()).then(|| self.next_sync());
+        let save = self.parts.saver.as_ref().and_then(Saver::due);
+        // Where the tables are our own, nobody else can have changed them.
+        let compare = self
+            .last_sync
+            .filter(|_| !self.parts.outlet.owns())
+            .map(|last| last + self.parts.settings.sync_period);
+        [retry, sync, save, compare].into_iter().flatten().min()
+    }
+
+    fn next_sync(&self) -> Instant {
+        self.last_sync.map_or_else(Instant::now, |last| last + self.parts.settings.min_sync_period)
+    }
+
+    /// The first complete ruleset.
+    async fn load(&mut self) {
+        let began = Instant::now();
+        let State::Gathering(cluster, _) = &mut self.state else { return };
+        let installed = match self.parts.outlet.read().await {
+            Ok(installed) => installed,
+            Err(error) => return self.failed(&error.into()),
+        };
+        let cluster = std::mem::take(cluster);
+        let (engine, delta) = Engine::load(cluster, self.parts.settings.rules.clone(), &slots_in(&installed));
+        self.parts.observers.updated(&engine, &delta.services);
+        self.parts.observers.moved(&self.parts.settings.rules, self.node.as_ref());
+        self.state = State::Keeping(Box::new(engine));
+        if let Some(violation) = verify(&delta.after).into_iter().next() {
+            tracing::error!("svcnat made an invalid ruleset; please report it: {violation}");
+            return;
+        }
+        let transaction = diff(&delta.after, &installed);
+        let summary = Summary::of(&transaction);
+        let sent =
+            self.parts.outlet.send(&transaction, Some(installed.generation), &self.state.cluster()).await;
+        drop(transaction);
+        match sent {
+            Err(error) => {
+                self.out_of_step = Some(RepairReason::TransactionFailed);
+                self.failed(&error);
+            }
+            Ok(sent) => {
+                if let State::Keeping(engine) = &self.state {
+                    self.leftovers.push(Leftovers::of_start(
+                        installed,
+                        delta.after,
+                        engine,
+                        &self.parts.settings,
+                    ));
+                }
+                set_sysctls(&self.parts.settings);
+                tracing::info!(
+                    "the first complete ruleset is in force after {:?}: {summary}",
+                    began.elapsed()
+                );
+                self.in_force(began, true, sent);
+            }
+        }
+    }
+
+    /// Sends what the pending changes change.
+    async fn sync(&mut self) {
+        let taken = Instant::now();
+        let events = std::mem::take(&mut self.pending);
+        let State::Keeping(engine) = &mut self.state else { return };
+        let leftovers = Leftovers::before(engine, &events, &self.parts.settings);
+        let delta = engine.update(events);
+        self.parts.observers.updated(engine, &delta.services);
+        self.leftovers.extend(leftovers.map(|before| before.after(engine, &self.parts.settings)));
+        if let Some(saver) = &mut self.parts.saver {
+            saver.changed();
+        }
+        if self.out_of_step.is_some() {
+            return;
+        }
+        let transaction = delta.transaction();
+        let sent = self.parts.outlet.send(&transaction, None, &self.state.cluster()).await;
+        drop(transaction);
+        match sent {
+            Ok(sent) => self.in_force(taken, false, sent),
+            Err(error) => {
+                self.out_of_step = Some(RepairReason::TransactionFailed);
+                self.retry_at = Instant::now();
+                tracing::warn!("{error}; everything is read back and compared");
+                self.parts.observers.metrics.sync_failed();
+            }
+        }
+    }
+
+    /// Reads everything back and sends what differs.
+    async fn mend(&mut self) {
+        let reason = self.out_of_step.unwrap_or(RepairReason::Resync);
+        for _ in 0..ATTEMPTS {
+            let taken = Instant::now();
+            match self.compare().await {
+                Err(error) if error.is_outdated() => {}
+                Err(error) => return self.failed(&error),
+                Ok((sent, summary)) => {
+                    self.out_of_step = None;
+                    if sent.is_some() {
+                        self.parts.observers.metrics.repaired(reason);
+                        self.tell_of_repair(reason, &summary);
+                    }
+                    return self.in_force(taken, true, sent);
+                }
+            }
+        }
+        self.retry_at = Instant::now() + self.backoff.next();
+    }
+
+    async fn compare(&self) -> Result<(Option<Sent>, Summary), SendError> {
+        let State::Keeping(engine) = &self.state else { return Ok((None, Summary::default())) };
+        let installed = self.parts.outlet.read().await?;
+        let desired = engine.ruleset();
+        let transaction = diff(&desired, &installed);
+        let sent =
+            self.parts.outlet.send(&transaction, Some(installed.generation), &self.state.cluster()).await?;
+        Ok((sent, Summary::of(&transaction)))
+    }
+
+    fn tell_of_repair(&self, reason: RepairReason, summary: &Summary) {
+        let why = match reason {
+            RepairReason::TransactionFailed => "after a refusal",
+            RepairReason::ChangedByOthers => "somebody else had changed our tables",
+            RepairReason::Resync => "a difference was found",
+        };
+        tracing::warn!("the rules were mended ({why}): {summary}");
+        self.parts.observers.report(
+            Regarding::Node,
+            Severity::Warning,
+            "RulesRepaired",
+            "Repair",
+            format!("svcnat mended the rules ({why}): {summary}"),
+        );
+    }
+
+    /// All changes taken by then are in force.
+    fn in_force(&mut self, taken: Instant, full: bool, sent: Option<Sent>) {
+        let now = Instant::now();
+        self.last_sync = Some(now);
+        self.backoff.reset();
+        self.parts.health.synced(taken);
+        let metrics = &self.parts.observers.metrics;
+        metrics.synced(&Synced {
+            full,
+            took: now - taken,
+            service_changes: std::mem::take(&mut self.service_changes),
+            endpoint_changes: std::mem::take(&mut self.endpoint_changes),
+            transaction: sent,
+        });
+        metrics.set_owned_tables(self.parts.outlet.owned());
+        for times in self.times.drain(..) {
+            metrics.change_in_force(now - times.read);
+            if let Some((family, at)) = times.triggered {
+                metrics.network_programmed(family, at.elapsed().unwrap_or(Duration::ZERO));
+            }
+        }
+        for leftovers in self.leftovers.drain(..) {
+            if let Some(cleaner) = &self.parts.cleaner {
+                cleaner.clean(leftovers);
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &SendError) {
+        let wait = self.backoff.next();
+        self.retry_at = Instant::now() + wait;
+        self.parts.observers.metrics.sync_failed();
+        tracing::error!("{error}; tried again in {wait:.1?}");
+    }
+}
+
+impl State {
+    /// The cluster as it is known, for whoever asks.
+    fn cluster(&self) -> impl Fn() -> Cluster + '_ {
+        move || match self {
+            Self::Gathering(cluster, _) => cluster.clone(),
+            Self::Keeping(engine) => engine.cluster(),
+        }
+    }
+}
+
+fn set_sysctls(settings: &Settings) {
+    log(&Sysctl::default().set_conntrack(&settings.conntrack));
+}
+
+pub(super) fn set_oom_score_adj(settings: &Settings) {
+    log(&Sysctl::default().set_oom_score_adj(settings.oom_score_adj));
+}
+
+fn log(report: &crate::sysctl::Report) {
+    for change in &report.changes {
+        tracing::info!("{change}");
+    }
+    for warning in &report.warnings {
+        tracing::warn!("{warning}");
+    }
+}

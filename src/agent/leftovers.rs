@@ -1,0 +1,86 @@
+//! What an update leaves behind in connection tracking and in the affinity maps: noted before it is made and after, for the
+//! Services alone that it touches.
+
+use std::collections::BTreeSet;
+
+use svcnat_rules::cluster::{Cluster, Service};
+use svcnat_rules::config::Config;
+use svcnat_rules::engine::{Engine, Event};
+use svcnat_rules::installed::Installed;
+use svcnat_rules::name::ObjectName;
+use svcnat_rules::net::Protocol;
+use svcnat_rules::ruleset::Ruleset;
+
+use crate::settings::Settings;
+use crate::stale::{Change, Maps, Removed};
+
+/// An update, as far as the Services go that it touched.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    before: Installed,
+    after: Ruleset,
+    cluster: Cluster,
+    config: Config,
+    dead_connections: bool,
+}
+
+/// The same before the update is made.
+pub(super) struct Before {
+    services: BTreeSet<ObjectName>,
+    ruleset: Ruleset,
+}
+
+impl Leftovers {
+    /// What the start leaves behind.
+    pub(super) fn of_start(before: Installed, after: Ruleset, engine: &Engine, settings: &Settings) -> Self {
+        Self {
+            before,
+            after,
+            cluster: engine.cluster(),
+            config: settings.rules.clone(),
+            dead_connections: settings.reset_dead_connections,
+        }
+    }
+
+    /// Notes what is in force of the Services that the events concern; `None` where nothing can be left behind: NAT looks
+    /// at first packets only, which TCP without affinity survives.
+    pub(super) fn before(engine: &Engine, events: &[Event], settings: &Settings) -> Option<Before> {
+        let services = engine.concerned(events);
+        let known = services.iter().filter_map(|name| engine.service(name)).map(|(service, _)| service);
+        let told = events.iter().filter_map(|event| match event {
+            Event::Service(service) => Some(service),
+            _ => None,
+        });
+        let matters = settings.reset_dead_connections || known.chain(told).any(leaves_something);
+        matters.then(|| Before { ruleset: engine.ruleset_of(&services), services })
+    }
+
+    /// Removes it.
+    pub(super) fn remove(&self, kernel: &mut impl Maps) -> Removed {
+        let change = Change {
+            before: &self.before,
+            after: &self.after,
+            cluster: &self.cluster,
+            config: &self.config,
+            dead_connections: self.dead_connections,
+        };
+        change.remove_stale(kernel)
+    }
+}
+
+impl Before {
+    /// Notes what is in force after the update.
+    pub(super) fn after(self, engine: &Engine, settings: &Settings) -> Leftovers {
+        Leftovers {
+            before: Installed::from(&self.ruleset),
+            after: engine.ruleset_of(&self.services),
+            cluster: engine.cluster_of(&self.services),
+            config: settings.rules.clone(),
+            dead_connections: settings.reset_dead_connections,
+        }
+    }
+}
+
+fn leaves_something(service: &Service) -> bool {
+    service.affinity_seconds.is_some() || service.ports.iter().any(|port| port.protocol != Protocol::Tcp)
+}

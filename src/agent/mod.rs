@@ -1,0 +1,293 @@
+//! The agent: keeps a node's rules true.
+//!
+//! A source (the Kubernetes API, or a folder of manifests) tells [`News`](crate::source::News); the [`keeper`] turns them into
+//! transactions and keeps the kernel in step; the rest is what people and machines are told. Nothing here waits for
+//! anything that another part does, but the keeper for the kernel.
+
+mod backoff;
+mod cleaner;
+mod config;
+mod error;
+mod keeper;
+mod kernel;
+mod leftovers;
+mod observers;
+mod outlet;
+mod saver;
+
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use svcnat_rules::cluster::Cluster;
+use svcnat_rules::installed::Installed;
+use svcnat_rules::net::Cidr;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+pub use error::Error;
+pub use outlet::Print;
+
+use crate::http::{Bind, Health, HealthChecks, Server};
+use crate::kubernetes::{
+    self, ClientSettings, Connection, Handle, Known, Regarding, Report, Reporter, Severity,
+};
+use crate::metrics::{Kind, Metrics};
+use crate::netlink::{Monitor, Netlink, Seen};
+use crate::settings::{self, OwnTables, Settings};
+use crate::source::News;
+use crate::{addresses, folder, state_file};
+use cleaner::Cleaner;
+use keeper::{Inputs, Keeper, Parts};
+use kernel::Kernel;
+use observers::Observers;
+use outlet::Outlet;
+use saver::Saver;
+
+/// How the agent is started.
+pub struct Options {
+    /// The settings that it starts with.
+    pub settings: Settings,
+    /// Where they come from, to be looked at again.
+    pub settings_source: settings::Source,
+    /// Manifests to follow instead of the Kubernetes API; none for the API.
+    pub manifests: Vec<PathBuf>,
+    /// Networks that ClusterIPs are taken from, besides those that objects tell of.
+    pub service_cidrs: Vec<Cidr>,
+    /// Changes nothing: every transaction is given to this instead.
+    pub dry_run: Option<Print>,
+    /// Called when settings ask for more or less on standard error.
+    pub set_log_level: Box<dyn Fn(&Settings)>,
+}
+
+/// How many news may wait for the keeper before sources wait for it.
+const NEWS: usize = 4096;
+
+/// How often the state of the watches is looked at for metrics.
+const LOOK_AT_WATCHES: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT comes. The rules stay.
+///
+/// # Errors
+///
+/// See [`Error`]: only where it cannot start.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let Options { settings, settings_source, manifests, service_cidrs, dry_run, set_log_level } = options;
+    let stop = Box::pin(stop_signal()?);
+    let dry = dry_run.is_some();
+    let _lock = if dry { None } else { Some(lock()?) };
+    let metrics = Metrics::new();
+    let health = Health::new(settings.sync_period.saturating_mul(2));
+    let mut tasks = JoinSet::new();
+
+    let (news_sender, news) = mpsc::channel(NEWS);
+    let known = if manifests.is_empty() { saved_state(&settings).await } else { None };
+    let reporter =
+        start_source(&settings, manifests, service_cidrs, known.as_ref(), news_sender, &metrics, &mut tasks)
+            .await?;
+
+    let mut health_checks = None;
+    let mut _servers = Vec::new();
+    if !dry {
+        keeper::set_oom_score_adj(&settings);
+        let (_configz, configz) = watch::channel(settings.to_json());
+        _servers = serve(&settings, &health, &metrics, configz)?;
+        let node = known.as_ref().and_then(|known| known.node.as_ref());
+        let (checks, problems) =
+            HealthChecks::start(&settings.rules, node, addresses::follow().await?, health.clone());
+        health_checks = Some(checks);
+        tasks.spawn(tell_of_problems(problems, reporter.clone()));
+    }
+    let (disturbance_sender, disturbances) = mpsc::channel(1);
+    let (outlet, cleaner) = match dry_run {
+        Some(print) => (Outlet::DryRun { print, installed: installed_for_dry_run() }, None),
+        None => {
+            let own = settings.own_tables == OwnTables::Auto && Netlink::<crate::netlink::Socket>::can_own();
+            let kernel = Kernel::start(own)?;
+            if !own {
+                listen(Monitor::open()?, kernel.number(), disturbance_sender.clone())?;
+            }
+            let cleaner = Cleaner::start(kernel.clone(), metrics.clone())?;
+            (Outlet::Kernel { kernel, own }, Some(cleaner))
+        }
+    };
+    let (settings_sender, new_settings) = mpsc::channel(1);
+    tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
+    let saver = settings.state_file.clone().filter(|_| !dry).map(|path| Saver::new(path, metrics.clone()));
+    let observers = Observers::new(metrics, health_checks, reporter, settings.rules.node_name.clone());
+    let parts = Parts { settings, outlet, cleaner, observers, health, saver, set_log_level };
+    Keeper::new(parts, known).run(Inputs { news, settings: new_settings, disturbances, stop }).await;
+    drop(disturbance_sender);
+    Ok(())
+}
+
+fn io(action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::Io { action, source }
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(io("handle SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io("handle SIGINT"))?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: the agent ends, the rules stay"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: the agent ends, the rules stay"),
+        }
+    })
+}
+
+/// Two agents would undo each other's work. Abstract sockets belong to the network namespace, as rules do, and go with their
+/// process.
+fn lock() -> Result<UnixListener, Error> {
+    let name = SocketAddr::from_abstract_name("svcnat-agent").map_err(io("name the lock"))?;
+    UnixListener::bind_addr(&name).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Error::AnotherAgent,
+        _ => Error::Io { action: "lock this network namespace", source: error },
+    })
+}
+
+/// The last known state, where there is a file of it; it is of use only to the node that it was kept for.
+async fn saved_state(settings: &Settings) -> Option<Cluster> {
+    let path = settings.state_file.clone()?;
+    let read = tokio::task::spawn_blocking(move || state_file::read(&path)).await.ok()?;
+    let state = read.unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        None
+    })?;
+    let ours = state.node.as_ref().is_none_or(|node| node.name == settings.rules.node_name);
+    if ours {
+        tracing::info!("the last known state has {} Services", state.services.len());
+    } else {
+        tracing::warn!("the state file is another node's and is passed over");
+    }
+    ours.then_some(state)
+}
+
+/// Starts what tells the state of the cluster; gives who posts Kubernetes Events.
+async fn start_source(
+    settings: &Settings,
+    manifests: Vec<PathBuf>,
+    service_cidrs: Vec<Cidr>,
+    known: Option<&Cluster>,
+    news: mpsc::Sender<News>,
+    metrics: &Metrics,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<Reporter>, Error> {
+    let node_name = &settings.rules.node_name;
+    if !manifests.is_empty() {
+        if let Some(path) = manifests.iter().find(|path| path.as_os_str() == "-") {
+            return Err(Error::NotAFile { path: path.clone() });
+        }
+        let options = folder::Options { paths: manifests, node_name: node_name.clone(), service_cidrs };
+        let folder = folder::Folder::open(options).await?;
+        tasks.spawn(async move {
+            folder.run(news).await;
+        });
+        return Ok(None);
+    }
+    let client = settings.client.clone();
+    let connection = Connection::new(ClientSettings {
+        kubeconfig: client.kubeconfig,
+        master: client.master,
+        qps: client.qps,
+        burst: client.burst,
+        ..ClientSettings::default()
+    })
+    .await?;
+    let (reporter, post) = Reporter::new(connection.clone(), node_name.to_string());
+    tasks.spawn(post);
+    let handle = Handle::default();
+    tasks.spawn(look_at_watches(handle.clone(), metrics.clone()));
+    let known = known.map_or_else(Known::default, |known| Known {
+        services: known.services.keys().cloned().collect(),
+        slices: known.slices.keys().cloned().collect(),
+    });
+    let options = kubernetes::Options::new(node_name.to_string());
+    tasks.spawn(async move { kubernetes::run(&connection, options, known, news, &handle).await });
+    Ok(Some(reporter))
+}
+
+fn serve(
+    settings: &Settings,
+    health: &Health,
+    metrics: &Metrics,
+    configz: watch::Receiver<serde_json::Value>,
+) -> Result<Vec<Server>, Error> {
+    let bind = |address| Bind { address, hard_fail: settings.bind_hard_fail };
+    let mut servers = Vec::new();
+    if let Some(address) = settings.healthz {
+        servers.push(Server::health(bind(address), health.clone(), metrics.clone())?);
+    }
+    if let Some(address) = settings.metrics {
+        servers.push(Server::metrics(bind(address), metrics.clone(), configz)?);
+    }
+    Ok(servers)
+}
+
+/// Who may not ask the kernel sees a dry run from nothing.
+fn installed_for_dry_run() -> Installed {
+    let read = Netlink::open().and_then(|mut kernel| kernel.read());
+    read.unwrap_or_else(|error| {
+        tracing::warn!("{error}; what follows begins with no rules");
+        Installed::default()
+    })
+}
+
+/// Tells the keeper when somebody else changes our tables, from a thread of its own: `monitor` is polled without tokio.
+fn listen(mut monitor: Monitor, own: u32, disturbances: mpsc::Sender<()>) -> Result<(), Error> {
+    let work = move || {
+        while !disturbances.is_closed() {
+            match monitor.wait().and_then(|()| monitor.take(own)) {
+                // One that waits already says the same.
+                Ok(Seen::Disturbed) => drop(disturbances.try_send(())),
+                Ok(Seen::Nothing) => {}
+                Err(error) => tracing::warn!("cannot hear of changes of the rules: {error}"),
+            }
+        }
+    };
+    thread::Builder::new().name("monitor".to_owned()).spawn(work).map(drop).map_err(io("start a thread"))
+}
+
+/// Warns of health-check ports that cannot be served, and posts Events.
+async fn tell_of_problems(
+    mut problems: mpsc::UnboundedReceiver<crate::http::health_checks::Problem>,
+    reporter: Option<Reporter>,
+) {
+    while let Some(problem) = problems.recv().await {
+        tracing::warn!("{problem}");
+        if let Some(reporter) = &reporter {
+            reporter.report(Report {
+                regarding: Regarding::Service(problem.service().clone()),
+                severity: Severity::Warning,
+                reason: "FailedToStartServiceHealthcheck",
+                action: "Listen",
+                note: problem.to_string(),
+            });
+        }
+    }
+}
+
+async fn look_at_watches(handle: Handle, metrics: Metrics) {
+    let kinds = [
+        (kubernetes::Resource::Services, Kind::Service),
+        (kubernetes::Resource::EndpointSlices, Kind::EndpointSlice),
+        (kubernetes::Resource::Endpoints, Kind::Endpoints),
+        (kubernetes::Resource::Node, Kind::Node),
+        (kubernetes::Resource::ServiceCidrs, Kind::ServiceCidr),
+    ];
+    let mut lists = [0; 5];
+    let mut ticks = tokio::time::interval(LOOK_AT_WATCHES);
+    loop {
+        ticks.tick().await;
+        for ((resource, kind), known) in kinds.into_iter().zip(&mut lists) {
+            let status = handle.status(resource);
+            metrics.set_watch_connected(kind, status.connected);
+            // The first list is no relist.
+            (known.max(&mut 1).to_owned()..status.lists).for_each(|_| metrics.relisted(kind));
+            *known = status.lists;
+        }
+    }
+}

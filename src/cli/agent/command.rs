@@ -1,0 +1,60 @@
+//! `svcnat agent`: the program that keeps a node's rules true.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use svcnat_rules::net::Cidr;
+use tracing::level_filters::LevelFilter;
+
+use super::{AgentFlags, Start};
+use crate::agent::{self, Options, Print};
+use crate::cli::Failure;
+use crate::cli::output::{self, ScriptFormat};
+
+/// Keep this node's rules in line with the cluster, until SIGTERM; the rules stay
+///
+/// What kube-proxy's flags and configuration file say is understood. Without --manifests, the Kubernetes API is watched.
+#[derive(Debug, Args)]
+pub struct Agent {
+    #[command(flatten)]
+    flags: AgentFlags,
+    /// Follow manifests instead of the Kubernetes API: a file or a folder, as `svcnat apply -f` takes it; may be repeated
+    #[arg(long, value_name = "PATH")]
+    manifests: Vec<PathBuf>,
+    /// With --manifests: networks that ClusterIPs are taken from, besides those of ServiceCIDR objects
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', requires = "manifests")]
+    service_cluster_ip_range: Vec<Cidr>,
+    /// Change nothing; print the nft script of every transaction instead
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Agent {
+    /// Runs until a signal ends it. `set_log_level` makes standard error say more or less.
+    pub(in crate::cli) fn run(&self, set_log_level: impl Fn(LevelFilter) + 'static) -> Result<(), Failure> {
+        let Start::Run(settings) = self.flags.start()? else { return Ok(()) };
+        set_log_level(settings.log_level());
+        let print: Print =
+            Box::new(|transaction| match output::print_transaction(transaction, ScriptFormat::Nft) {
+                Err(Failure::Output(error)) => Err(error),
+                _ => Ok(()),
+            });
+        let options = Options {
+            settings: *settings,
+            settings_source: self.flags.source(),
+            manifests: self.manifests.clone(),
+            service_cidrs: self.service_cluster_ip_range.clone(),
+            dry_run: self.dry_run.then_some(print),
+            set_log_level: Box::new(move |settings| set_log_level(settings.log_level())),
+        };
+        // One thread: what an event leads to is done where it was read, without waking another.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| agent::Error::Io { action: "start the runtime", source })?;
+        let result = runtime.block_on(agent::run(options));
+        // What still reads or writes in the background has nothing to add.
+        runtime.shutdown_background();
+        Ok(result?)
+    }
+}
