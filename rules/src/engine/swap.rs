@@ -177,10 +177,14 @@ impl Engine {
         };
         for ((family, chain), was_there) in std::mem::take(&mut update.shared_chains) {
             let content = |view| Chain { hook: None, rules: chain.rules(view, family) };
+            let is_there = self.shared_chains.contains(&(family, chain));
+            if was_there && is_there && old_config.is_none() {
+                continue;
+            }
             if was_there {
                 update.log.chain_goes(family, chain.name(), content(old_view));
             }
-            if self.shared_chains.contains(&(family, chain)) {
+            if is_there {
                 update.log.chain_comes(family, chain.name(), content(self.view()));
             }
         }

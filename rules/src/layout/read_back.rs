@@ -1,13 +1,12 @@
 //! Finding in the kernel's own rules and maps which backend is in which slot.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::names::{pool_of_chain, set};
 use super::slots::Slots;
 use crate::installed::Installed;
 use crate::route::Pool;
-use crate::ruleset::{ElementData, Elements, Expr, Rule, Value};
+use crate::ruleset::{Element, ElementData, Elements, Expr, Rule, Value};
 
 /// The maps of the layout `maps` that hold backends.
 /// With each the map of the frontends.
@@ -43,23 +42,27 @@ pub fn slots_in(installed: &Installed) -> Slots {
     slots
 }
 
-/// The backends of each frontend by slot.
-fn by_frontend(elements: &Elements) -> impl Iterator<Item = (&[u8], Vec<SocketAddr>)> {
-    let mut by_frontend: HashMap<&[u8], Vec<(u32, SocketAddr)>> = HashMap::new();
-    for (key, element) in elements {
-        let (Some((frontend, slot)), ElementData::Value(value)) =
-            (key.as_bytes().split_last_chunk(), &element.data)
-        else {
-            continue;
-        };
-        if let Some(backend) = socket_address(value) {
-            by_frontend.entry(frontend).or_default().push((u32::from_ne_bytes(*slot), backend));
+/// The backends of each frontend by slot. Elements are sorted, so those of a frontend follow each other.
+fn by_frontend(elements: &Elements) -> Vec<(&[u8], Vec<SocketAddr>)> {
+    let mut found = Vec::new();
+    let mut of_one: Vec<(u32, SocketAddr)> = Vec::new();
+    let mut elements = elements.iter().filter_map(backend_in_slot).peekable();
+    while let Some((frontend, slot, backend)) = elements.next() {
+        of_one.push((slot, backend));
+        if elements.peek().is_none_or(|(next, ..)| *next != frontend) {
+            // Keys have the slot in the host's byte order, so theirs is not the order of slots.
+            of_one.sort_unstable();
+            found.push((frontend, of_one.drain(..).map(|(_, backend)| backend).collect()));
         }
     }
-    by_frontend.into_iter().map(|(frontend, mut backends)| {
-        backends.sort_unstable();
-        (frontend, backends.into_iter().map(|(_, backend)| backend).collect())
-    })
+    found
+}
+
+/// What an element of a map of backends says: a frontend's key, a slot and the backend there.
+fn backend_in_slot<'a>((key, element): (&'a Value, &Element)) -> Option<(&'a [u8], u32, SocketAddr)> {
+    let (frontend, slot) = key.as_bytes().split_last_chunk()?;
+    let ElementData::Value(value) = &element.data else { return None };
+    Some((frontend, u32::from_ne_bytes(*slot), socket_address(value)?))
 }
 
 /// The backend that a rule of a pool's chain picks; none for the rule that asks the affinity map.

@@ -8,7 +8,7 @@ use svcnat_rules::cluster::{
     TrafficPolicy,
 };
 use svcnat_rules::config::{Config, Layout};
-use svcnat_rules::engine::{Engine, Event};
+use svcnat_rules::engine::{Delta, Engine, Event};
 use svcnat_rules::layout::Slots;
 use svcnat_rules::name::{Name, ObjectName};
 use svcnat_rules::net::{Family, Protocol};
@@ -74,10 +74,12 @@ fn engine(layout: Layout, services: u32) -> Engine {
 
 #[track_caller]
 fn check(engines: &mut [Engine], what: &str, events: &[Event], expected: &str) {
-    for engine in engines {
-        let delta = engine.update(events.to_vec());
+    let deltas: Vec<Delta> = engines.iter_mut().map(|engine| engine.update(events.to_vec())).collect();
+    for delta in &deltas {
         assert_eq!(Summary::of(&delta.transaction()).to_string(), expected, "{what}");
     }
+    // What is compared before it is sent does not grow with the cluster either.
+    assert_eq!(deltas.first(), deltas.last(), "{what}");
 }
 
 #[test]
