@@ -37,7 +37,7 @@ doc: deps ## build the documentation; warnings are errors
 unit: deps ## run all tests, those with real packets too
 	cargo test --locked --workspace
 
-bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (a quarter of an hour)
+bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (under half an hour)
 	cargo bench --locked --bench pure
 	cargo bench --locked --bench kernel -- --page $(CURDIR)/docs/benchmarks.md
 

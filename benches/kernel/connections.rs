@@ -22,7 +22,7 @@ use crate::cluster::{
     CLIENT, Maker, POD_CIDR, POD_PORT, SERVICE_CIDR, SERVICE_PORT, Size, cluster_ip, config,
 };
 use crate::sample::{Samples, timed};
-use crate::{LAYOUTS, Result, kernel, peer};
+use crate::{LAYOUTS, Result, kernel, peer, reach};
 
 /// How many connections are made in one round.
 const CONNECTIONS: usize = 20_000;
@@ -50,7 +50,7 @@ pub fn measure(size: Size, patience: Duration) -> Result<Connections> {
     let cluster = Maker::new(size, Protocol::Udp).cluster();
     let mut scenes =
         vec![Scene::new("no rules".to_owned(), || Ok(kernel::nft(NO_RULES, patience)?.is_some()))?];
-    for (name, layout) in LAYOUTS {
+    for (name, layout) in LAYOUTS.into_iter().filter(|(_, layout)| reach::layout(*layout, size)) {
         let config = config(layout);
         scenes.push(Scene::new(format!("`{name}`"), || {
             let compiled = compile(&cluster, &config, &Slots::default());
@@ -60,7 +60,8 @@ pub fn measure(size: Size, patience: Duration) -> Result<Connections> {
             Ok(true)
         })?);
     }
-    scenes.push(Scene::new("peer's shape".to_owned(), || load_peer(&cluster, patience))?);
+    let load = || Ok(reach::peer(size) && load_peer(&cluster, patience)?);
+    scenes.push(Scene::new("peer's shape".to_owned(), load)?);
     let mut rules: Vec<_> = scenes.iter().map(|scene| (scene.name.clone(), Samples::default())).collect();
     for round in 0..=ROUNDS {
         for (scene, (_, samples)) in scenes.iter().zip(&mut rules).filter(|(scene, _)| scene.loaded) {

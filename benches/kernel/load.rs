@@ -13,16 +13,16 @@ use svcnat_rules::net::Protocol;
 
 use crate::cluster::{Maker, Size, config};
 use crate::sample::{Effort, Samples, timed};
-use crate::{LAYOUTS, Result, kernel, peer};
+use crate::{LAYOUTS, Result, kernel, peer, reach};
 
 /// What was measured for one size.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Load {
     /// The size.
     pub size: Size,
-    /// svcnat's layouts, in the order of [`LAYOUTS`].
+    /// svcnat's layouts, in the order of [`LAYOUTS`]; without samples where they are out of [reach].
     pub ours: Vec<Ours>,
-    /// The peer's shape; empty where nft lost our patience.
+    /// The peer's shape; empty where nft lost our patience or is out of [reach].
     pub peer: Samples,
     /// The part of it that was spent in the kernel.
     pub peer_kernel: Samples,
@@ -60,19 +60,19 @@ pub fn measure(size: Size, patience: Duration) -> Result<Load> {
     let mut ours = Vec::new();
     for (_, layout) in LAYOUTS {
         let config = config(layout);
-        let mut layout = Ours::default();
-        EFFORT.repeat(|| kernel::in_namespace(|| layout.once(&cluster, &config)))?;
-        layout.ratio = quotient(layout.total.median(), layout.kernel.median());
-        ours.push(layout);
+        let mut of_layout = Ours::default();
+        if reach::layout(layout, size) {
+            EFFORT.repeat(|| kernel::in_namespace(|| of_layout.once(&cluster, &config)))?;
+        }
+        of_layout.ratio = quotient(of_layout.total.median(), of_layout.kernel.median());
+        ours.push(of_layout);
+    }
+    let mut load = Load { size, ours, ..Load::default() };
+    if !reach::peer(size) {
+        return Ok(load);
     }
     let script = peer::full(&cluster);
-    let mut load = Load {
-        size,
-        ours,
-        peer: Samples::default(),
-        peer_kernel: Samples::default(),
-        peer_bytes: script.len(),
-    };
+    load.peer_bytes = script.len();
     PEER_EFFORT.repeat(|| {
         if let Some(time) = kernel::in_namespace(|| kernel::nft(&script, patience))? {
             load.peer.push(time.total);

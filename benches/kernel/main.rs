@@ -14,6 +14,7 @@ mod options;
 mod page;
 mod peer;
 mod plot;
+mod reach;
 mod report;
 mod sample;
 mod targets;
@@ -24,7 +25,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use svcnat_rules::config::Layout;
 
-use cluster::Size;
 use options::Options;
 use report::Results;
 
@@ -69,14 +69,12 @@ fn measure(options: &Options) -> Result<Results> {
         eprintln!("{size}: loads");
         results.loads.push(load::measure(size, patience)?);
     }
-    for &services in &options.services {
-        let size = Size { services, ..options.main_size() };
+    for size in options.sizes().into_iter().filter(|size| size.backends == options.main_size().backends) {
         eprintln!("{size}: changes");
         results.changes.extend(changes::measure(size, patience)?);
     }
     // More Services would only fill the caches with other things than rules.
-    for &backends in &options.backends {
-        let size = Size { backends, ..options.main_size() };
+    for size in options.sizes().into_iter().filter(|size| size.services == options.main_size().services) {
         eprintln!("{size}: connections");
         results.connections.push(connections::measure(size, patience)?);
     }

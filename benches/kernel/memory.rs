@@ -5,11 +5,12 @@ use std::process::Command;
 
 use svcnat_rules::compile::compile;
 use svcnat_rules::config::Layout;
+use svcnat_rules::engine::Engine;
 use svcnat_rules::layout::Slots;
 use svcnat_rules::net::Protocol;
 
-use crate::Result;
 use crate::cluster::{Maker, Size, config};
+use crate::{Result, reach};
 
 /// What a process holds when it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,26 +19,24 @@ pub enum What {
     Cluster,
     /// The state of the cluster and what is compiled of it.
     Compiled(Layout),
+    /// The engine at rest: the state of the cluster and what its changes need. The ruleset that the load gave is dropped.
+    Engine(Layout),
 }
 
+/// The contents with their names on the command line and on the page.
+const CONTENTS: [(What, &str, &str); 5] = [
+    (What::Cluster, "cluster", "state of the cluster"),
+    (What::Compiled(Layout::Maps), "compiled-maps", "state and ruleset, `maps`"),
+    (What::Compiled(Layout::Chains), "compiled-chains", "state and ruleset, `chains`"),
+    (What::Engine(Layout::Maps), "engine-maps", "engine at rest, `maps`"),
+    (What::Engine(Layout::Chains), "engine-chains", "engine at rest, `chains`"),
+];
+
 impl What {
-    /// Everything that is measured.
-    pub const ALL: [Self; 3] = [Self::Cluster, Self::Compiled(Layout::Maps), Self::Compiled(Layout::Chains)];
-
-    /// For the page.
-    pub fn title(self) -> &'static str {
+    fn is_measured(self, size: Size) -> bool {
         match self {
-            Self::Cluster => "state of the cluster",
-            Self::Compiled(Layout::Chains) => "state and ruleset, `chains`",
-            Self::Compiled(_) => "state and ruleset, `maps`",
-        }
-    }
-
-    fn argument(self) -> &'static str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Compiled(Layout::Chains) => "chains",
-            Self::Compiled(_) => "maps",
+            Self::Cluster => true,
+            Self::Compiled(layout) | Self::Engine(layout) => reach::layout(layout, size),
         }
     }
 }
@@ -49,6 +48,8 @@ pub struct Memory {
     pub size: Size,
     /// What the process holds.
     pub what: What,
+    /// The same for the page.
+    pub title: &'static str,
     /// `VmRSS`: resident when everything is there.
     pub resident: usize,
     /// `VmHWM`: the most that was ever resident.
@@ -57,18 +58,20 @@ pub struct Memory {
 
 /// Measures one size.
 pub fn measure(size: Size) -> Result<Vec<Memory>> {
-    What::ALL.into_iter().map(|what| measure_one(size, what)).collect()
+    let contents = CONTENTS.into_iter().filter(|(what, ..)| what.is_measured(size));
+    contents.map(|(what, argument, title)| measure_one(size, what, argument, title)).collect()
 }
 
-fn measure_one(size: Size, what: What) -> Result<Memory> {
+fn measure_one(size: Size, what: What, argument: &str, title: &'static str) -> Result<Memory> {
     let output = Command::new(std::env::current_exe()?)
-        .args(["--hold", what.argument(), &size.services.to_string(), &size.backends.to_string()])
+        .args(["--hold", argument, &size.services.to_string(), &size.backends.to_string()])
         .output()?;
     if !output.status.success() {
         return Err(format!("the child failed: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     let status = String::from_utf8(output.stdout)?;
-    Ok(Memory { size, what, resident: field(&status, "VmRSS:")?, peak: field(&status, "VmHWM:")? })
+    let (resident, peak) = (field(&status, "VmRSS:")?, field(&status, "VmHWM:")?);
+    Ok(Memory { size, what, title, resident, peak })
 }
 
 fn field(status: &str, name: &str) -> Result<usize> {
@@ -80,15 +83,38 @@ fn field(status: &str, name: &str) -> Result<usize> {
 pub fn hold(arguments: &[String]) -> Result<()> {
     let [what, services, backends] = arguments else { return Err("three arguments".into()) };
     let size = Size { services: services.parse()?, backends: backends.parse()? };
+    let known = CONTENTS.into_iter().find(|(_, argument, _)| argument == what);
+    let (what, ..) = known.ok_or("no such content")?;
     let cluster = Maker::new(size, Protocol::Tcp).cluster();
-    let layout = match what.as_str() {
-        "maps" => Some(Layout::Maps),
-        "chains" => Some(Layout::Chains),
-        _ => None,
-    };
-    let compiled = layout.map(|layout| compile(&cluster, &config(layout), &Slots::default()));
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    std::io::stdout().write_all(status.as_bytes())?;
-    drop((cluster, compiled));
-    Ok(())
+    match what {
+        What::Cluster => print_status(&cluster),
+        What::Compiled(layout) => {
+            let compiled = compile(&cluster, &config(layout), &Slots::default());
+            print_status(&(cluster, compiled))
+        }
+        What::Engine(layout) => {
+            let (engine, delta) = Engine::load(cluster, config(layout), &Slots::default());
+            drop(delta);
+            give_back();
+            print_status(&engine)
+        }
+    }
 }
+
+/// Prints the status while something is held.
+fn print_status<T>(_held: &T) -> Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    Ok(std::io::stdout().write_all(status.as_bytes())?)
+}
+
+/// Gives the pages back that were freed in the midst of others, which glibc does by itself only at the end of its heap.
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code, reason = "a function of glibc, which nothing safe wraps")]
+fn give_back() {
+    // SAFETY: the function has no precondition.
+    unsafe { nix::libc::malloc_trim(0) };
+}
+
+/// Other C libraries give back what is freed.
+#[cfg(not(target_env = "gnu"))]
+fn give_back() {}

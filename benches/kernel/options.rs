@@ -14,11 +14,14 @@ pub struct Options {
     #[arg(long)]
     pub page: Option<PathBuf>,
     /// The numbers of Services, in ascending order
-    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 10_000, 100_000])]
     pub services: Vec<usize>,
     /// The numbers of backends of each, in ascending order
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 50])]
     pub backends: Vec<usize>,
+    /// Only a hundred Services of ten backends: shows in a minute whether it works at all
+    #[arg(long, conflicts_with_all = ["services", "backends"])]
+    pub quick: bool,
     /// How long nft may take for one script, in seconds
     #[arg(long, default_value_t = 120)]
     pub patience: u64,
@@ -38,6 +41,9 @@ impl Options {
 
     /// All sizes. Beyond a million backends the peer's script alone has gigabytes, so there are none.
     pub fn sizes(&self) -> Vec<Size> {
+        if self.quick {
+            return vec![Size { services: 100, backends: 10 }];
+        }
         let all = self
             .services
             .iter()
@@ -47,9 +53,7 @@ impl Options {
 
     /// The size that the targets are about, or what comes next to it.
     pub fn main_size(&self) -> Size {
-        let nearest = |numbers: &[usize], wanted: usize| {
-            numbers.iter().copied().min_by_key(|number| number.abs_diff(wanted)).unwrap_or(wanted)
-        };
-        Size { services: nearest(&self.services, 10_000), backends: nearest(&self.backends, 10) }
+        let far = |size: &Size| (size.services.abs_diff(10_000), size.backends.abs_diff(10));
+        self.sizes().into_iter().min_by_key(far).unwrap_or_default()
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::changes::{Kind, Measured};
+use crate::changes::{Kind, Measured, engine_name};
 use crate::cluster::{Size, thousands};
 use crate::connections::Connections;
 use crate::load::{Load, Ours, quotient};
@@ -83,7 +83,7 @@ fn loads(results: &Results) -> Table {
         "faster than the peer",
     ]);
     for load in &results.loads {
-        for ((name, _), ours) in LAYOUTS.iter().zip(&load.ours) {
+        for ((name, _), ours) in LAYOUTS.iter().zip(&load.ours).filter(|(_, ours)| ours.bytes > 0) {
             table.row([
                 load.size.to_string(),
                 format!("`{name}`"),
@@ -95,7 +95,7 @@ fn loads(results: &Results) -> Table {
                 bytes(ours.bytes),
                 median(&load.peer),
                 median(&load.peer_kernel),
-                bytes(load.peer_bytes),
+                if load.peer_bytes > 0 { bytes(load.peer_bytes) } else { "-".to_owned() },
                 times(quotient(load.peer.median(), ours.total.median())),
             ]);
         }
@@ -106,7 +106,7 @@ fn loads(results: &Results) -> Table {
 fn starts(results: &Results) -> Table {
     let mut table = Table::new(&["Services x backends", "layout", "read", "read, compile, compare"]);
     for load in &results.loads {
-        for ((name, _), ours) in LAYOUTS.iter().zip(&load.ours) {
+        for ((name, _), ours) in LAYOUTS.iter().zip(&load.ours).filter(|(_, ours)| ours.bytes > 0) {
             table.row([load.size.to_string(), format!("`{name}`"), median(&ours.read), median(&ours.start)]);
         }
     }
@@ -165,7 +165,7 @@ fn memory(results: &Results) -> Table {
     for memory in &results.memory {
         table.row([
             memory.size.to_string(),
-            memory.what.title().to_owned(),
+            memory.title.to_owned(),
             bytes(memory.resident),
             bytes(memory.peak),
         ]);
@@ -273,6 +273,12 @@ impl Results {
     /// What was loaded at one size.
     pub fn load(&self, size: Size) -> Option<&Load> {
         self.loads.iter().find(|load| load.size == size)
+    }
+
+    /// The changes of a kind that the engine made at one size.
+    pub fn engine_changes(&self, size: Size, layout: &str, kind: Kind) -> Option<&Measured> {
+        let subject = engine_name(layout);
+        self.changes.iter().find(|of| of.size == size && of.kind == kind && of.subject == subject)
     }
 
     /// The memory of one size.

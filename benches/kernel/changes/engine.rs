@@ -7,7 +7,7 @@ use svcnat_rules::config::Layout;
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::layout::Slots;
 
-use super::{Change, Cost, Subject};
+use super::{Change, Cost, Subject, engine_name};
 use crate::Result;
 use crate::cluster::{config, slice_name};
 use crate::kernel::{self, Timed};
@@ -39,7 +39,7 @@ impl Incremental {
 
 impl Subject for Incremental {
     fn name(&self) -> String {
-        format!("engine, `{}`", self.layout)
+        engine_name(self.layout)
     }
 
     fn apply(&mut self, change: &Change) -> Result<Option<Cost>> {

@@ -13,7 +13,7 @@ use svcnat_rules::net::Protocol;
 
 use crate::cluster::{Maker, Size, service_name, slice_name};
 use crate::sample::{Effort, Samples};
-use crate::{LAYOUTS, Result, kernel};
+use crate::{LAYOUTS, Result, kernel, reach};
 
 /// What changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,11 @@ pub trait Subject {
     fn apply(&mut self, change: &Change) -> Result<Option<Cost>>;
 }
 
+/// What the engine is called with one of the layouts.
+pub fn engine_name(layout: &str) -> String {
+    format!("engine, `{layout}`")
+}
+
 /// What was measured of one subject for one kind of change.
 #[derive(Debug)]
 pub struct Measured {
@@ -96,15 +101,21 @@ pub fn measure(size: Size, patience: Duration) -> Result<Vec<Measured>> {
     let maker = Maker::new(size, Protocol::Tcp);
     let cluster = maker.cluster();
     let mut measured = Vec::new();
-    for (name, layout) in LAYOUTS {
+    for (name, layout) in LAYOUTS.into_iter().filter(|(_, layout)| reach::layout(*layout, size)) {
         measured.extend(kernel::in_namespace(|| {
             let subject = engine::Incremental::new(name, cluster.clone(), layout)?;
             measure_subject(size, &maker, subject)
         })?);
+        if !reach::apply(size) {
+            continue;
+        }
         measured.extend(kernel::in_namespace(|| {
             let subject = apply::Apply::new(name, cluster.clone(), layout)?;
             measure_subject(size, &maker, subject)
         })?);
+    }
+    if !reach::peer(size) {
+        return Ok(measured);
     }
     measured.extend(kernel::in_namespace(|| match peer::Peer::new(&cluster, patience)? {
         Some(subject) => measure_subject(size, &maker, subject),
