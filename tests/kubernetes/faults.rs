@@ -157,3 +157,18 @@ async fn bookmarks_keep_a_quiet_watch_open() {
     assert_eq!(agent.status(Watched::Services).errors, 0);
     assert_eq!(server.requests().iter().filter(|request| request.path == "/api/v1/services").count(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
+    let server = ApiServer::start(&Options::default()).unwrap();
+    populate(&server);
+    let busy = Fault::Status(Failure::TooManyRequests { retry_after: 3 });
+    server.fault(On::watch(Resource::Services), Times::Next(1), busy);
+    let mut agent = Agent::start(&server).await;
+    agent.until_complete("busy").await;
+    let asked = server.requests();
+    let asked: Vec<_> = asked.iter().filter(|request| request.path == "/api/v1/services").collect();
+    // Without being asked to, the first wait is at most 1.6 s.
+    assert!(asked[1].at.duration_since(asked[0].at) >= Duration::from_secs(3));
+    assert_eq!(agent.status(Watched::Services).errors, 1);
+}
