@@ -274,7 +274,6 @@ impl<K: Kind> Watch<K> {
         self.handle.objects(K::RESOURCE, self.ledger.len());
         self.handle.listed(K::RESOURCE);
         self.position = Position::Watch(version);
-        self.backoff.reset();
         self.share.complete().await
     }
 
