@@ -14,6 +14,7 @@ use svcnat_rules::diff::diff;
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::layout::slots_in;
 use svcnat_rules::net::Family;
+use svcnat_rules::ruleset::Ruleset;
 use svcnat_rules::transaction::Summary;
 use svcnat_rules::verify::verify;
 use tokio::sync::mpsc;
@@ -76,6 +77,8 @@ pub(super) struct Keeper {
     backoff: Backoff,
     retry_at: Instant,
     last_sync: Option<Instant>,
+    /// When everything was last compared with the kernel.
+    compared: Option<Instant>,
     service_changes: u32,
     endpoint_changes: u32,
 }
@@ -109,6 +112,7 @@ impl Keeper {
             out_of_step: None,
             retry_at: Instant::now(),
             last_sync: None,
+            compared: None,
             service_changes: 0,
             endpoint_changes: 0,
         }
@@ -229,6 +233,9 @@ impl Keeper {
         if !self.pending.is_empty() && self.next_sync() <= now {
             self.sync().await;
         }
+        if self.next_comparison().is_some_and(|due| due <= now) {
+            self.out_of_step.get_or_insert(RepairReason::Resync);
+        }
         if self.out_of_step.is_some() && Instant::now() >= self.retry_at {
             self.mend().await;
         }
@@ -245,12 +252,16 @@ impl Keeper {
         };
         let sync = (!self.pending.is_empty()).then(|| self.next_sync());
         let save = self.parts.saver.as_ref().and_then(Saver::due);
-        // Where the tables are our own, nobody else can have changed them.
-        let compare = self
-            .last_sync
-            .filter(|_| !self.parts.outlet.owns())
-            .map(|last| last + self.parts.settings.sync_period);
+        // A kernel that is out of step is compared anyway, when it is time for the next attempt.
+        let compare = self.next_comparison().filter(|_| self.out_of_step.is_none());
         [retry, sync, save, compare].into_iter().flatten().min()
+    }
+
+    /// When everything is compared with the kernel without a reason; never where the tables are our own, since nobody else can
+    /// have changed them.
+    fn next_comparison(&self) -> Option<Instant> {
+        let last = self.compared.filter(|_| !self.parts.outlet.owns())?;
+        Some(last + self.parts.settings.sync_period)
     }
 
     fn next_sync(&self) -> Instant {
@@ -270,14 +281,13 @@ impl Keeper {
         self.parts.observers.updated(&engine, &delta.services);
         self.parts.observers.moved(&self.parts.settings.rules, self.node.as_ref());
         self.state = State::Keeping(Box::new(engine));
-        if let Some(violation) = verify(&delta.after).into_iter().next() {
-            tracing::error!("svcnat made an invalid ruleset; please report it: {violation}");
-            return;
-        }
         let transaction = diff(&delta.after, &installed);
         let summary = Summary::of(&transaction);
-        let sent =
-            self.parts.outlet.send(&transaction, Some(installed.generation), &self.state.cluster()).await;
+        let generation = Some(installed.generation);
+        let sent = match verified(&delta.after) {
+            Ok(()) => self.parts.outlet.send(&transaction, generation, &self.state.cluster()).await,
+            Err(invalid) => Err(invalid),
+        };
         drop(transaction);
         match sent {
             Err(error) => {
@@ -357,6 +367,7 @@ impl Keeper {
         let State::Keeping(engine) = &self.state else { return Ok((None, Summary::default())) };
         let installed = self.parts.outlet.read().await?;
         let desired = engine.ruleset();
+        verified(&desired)?;
         let transaction = diff(&desired, &installed);
         let sent =
             self.parts.outlet.send(&transaction, Some(installed.generation), &self.state.cluster()).await?;
@@ -383,6 +394,9 @@ impl Keeper {
     fn in_force(&mut self, taken: Instant, full: bool, sent: Option<Sent>) {
         let now = Instant::now();
         self.last_sync = Some(now);
+        if full {
+            self.compared = Some(now);
+        }
         self.backoff.reset();
         self.parts.health.synced(taken);
         let metrics = &self.parts.observers.metrics;
@@ -423,6 +437,11 @@ impl State {
             Self::Keeping(engine) => engine.cluster(),
         }
     }
+}
+
+/// Nothing is sent that breaks the rules of rulesets: a mistake of ours is better met by rules that are old.
+fn verified(ruleset: &Ruleset) -> Result<(), SendError> {
+    verify(ruleset).into_iter().next().map_or(Ok(()), |violation| Err(violation.into()))
 }
 
 fn set_sysctls(settings: &Settings) {

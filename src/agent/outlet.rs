@@ -6,6 +6,7 @@ use svcnat_rules::cluster::Cluster;
 use svcnat_rules::installed::Installed;
 use svcnat_rules::stages::Importance;
 use svcnat_rules::transaction::Transaction;
+use svcnat_rules::verify::Violation;
 
 use super::kernel::{Applied, Kernel};
 use crate::metrics::Sent;
@@ -37,6 +38,8 @@ pub(super) enum Outlet {
 pub(super) enum SendError {
     #[error(transparent)]
     Commit(#[from] CommitError),
+    #[error("svcnat made an invalid ruleset, nothing was done; please report it: {0}")]
+    Invalid(#[from] Violation),
     #[error("cannot print the transaction: {0}")]
     Print(#[from] io::Error),
 }
