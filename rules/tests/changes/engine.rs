@@ -9,7 +9,7 @@ use proptest::sample::Index;
 use svcnat_oracle::World;
 use svcnat_oracle::generate::arb_world;
 use svcnat_rules::cluster::{Cluster, EndpointSlice, Service};
-use svcnat_rules::compile::compile;
+use svcnat_rules::compile::{Compiled, compile};
 use svcnat_rules::config::{Config, Layout};
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::layout::{Slots, slots_in};
@@ -48,6 +48,31 @@ fn services(cluster: &Cluster) -> BTreeMap<ObjectName, (Option<&Service>, Vec<&E
         services.entry(slice.service.clone()).or_default().1.push(slice);
     }
     services
+}
+
+/// The parts that the engine tells of come to the whole.
+fn check_parts(engine: &Engine, cluster: &Cluster, full: &Compiled) {
+    let names: BTreeSet<ObjectName> = cluster.services.keys().cloned().collect();
+    let mut lost: Vec<_> = names.iter().flat_map(|name| engine.lost(name)).collect();
+    lost.sort_by(|a, b| (a.frontend, &a.loser).cmp(&(b.frontend, &b.loser)));
+    assert_eq!(lost, full.conflicts);
+    let extent = engine.extent();
+    assert_eq!(extent.services, names.len());
+    let contested: BTreeSet<_> = full.conflicts.iter().map(|conflict| conflict.frontend).collect();
+    assert_eq!(extent.contested, contested.len());
+    assert_eq!(engine.ruleset_of(&names), full.ruleset, "of all Services");
+    for name in &names {
+        let part = engine.ruleset_of([name]);
+        for (family, table) in &part.tables {
+            for (set, own) in &table.sets {
+                let all = &full.ruleset.tables[family].sets[set].elements;
+                assert!(
+                    own.elements.iter().all(|(key, element)| all.get(key) == Some(element)),
+                    "{set} of {name}"
+                );
+            }
+        }
+    }
 }
 
 /// Takes the events in batches of some sizes, and compares with a full compile after each.
@@ -96,6 +121,7 @@ fn check(start: &World, mut events: Vec<Event>, order: &[Index], batches: &[usiz
             let expected = service.map(|service| (service, slices.clone()));
             assert_eq!(found, expected);
         }
+        check_parts(&engine, &cluster, &full);
         let known = engine.update(state(&cluster, &config));
         assert!(known.services.is_empty() && known.transaction().is_empty(), "what is known already");
         assert!(engine.update(batch).transaction().is_empty(), "a second time");
