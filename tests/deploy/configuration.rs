@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
+use svcnat::settings::{Flags, Source};
 
 use crate::manifests::AGENTS;
-use crate::tools::{read, yaml};
+use crate::tools::{has_kubectl, read, run, yaml};
 
 #[track_caller]
 fn only_document(text: &str) -> Value {
@@ -37,6 +38,42 @@ fn the_configuration_is_kube_proxys_for_its_nftables_mode() {
 }
 
 #[test]
+fn the_agent_takes_every_key_of_the_configuration() {
+    for file in ["deploy/base/config.yaml", "deploy/components/conntrack/config.yaml"] {
+        let source = Source { config: None, flags: Flags::default() };
+        let loaded = source.load_text(file, &read(file)).unwrap_or_else(|errors| panic!("{errors}"));
+        let notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes, [""; 0], "{file}");
+        assert_eq!(loaded.settings.oom_score_adj, -997, "{file}");
+    }
+}
+
+/// Every flag that is given to the agent anywhere.
+#[test]
+fn the_agent_knows_every_flag_that_it_is_given() {
+    let help = run(env!("CARGO_BIN_EXE_svcnat"), &["agent", "--help"]);
+    let mut found = 0;
+    for file in [
+        "deploy/base/daemonset.yaml",
+        "deploy/systemd/svcnat.service",
+        "deploy/components/conntrack/kustomization.yaml",
+    ] {
+        let text = read(file);
+        let words = text.split(|letter: char| letter.is_whitespace() || "\"'=,[]".contains(letter));
+        for flag in words.filter(|word| word.starts_with("--") && word.len() > 2) {
+            found += 1;
+            assert!(
+                help.contains(&format!("{flag} "))
+                    || help.contains(&format!("{flag}\n"))
+                    || help.contains(&format!("{flag}[")),
+                "{file}: {flag}"
+            );
+        }
+    }
+    assert!(found > 5, "hardly any flag was found");
+}
+
+#[test]
 fn the_component_changes_the_settings_of_conntrack_only() {
     let mut base = only_document(&read("deploy/base/config.yaml"));
     base.as_object_mut().unwrap().remove("conntrack");
@@ -48,6 +85,9 @@ fn the_component_changes_the_settings_of_conntrack_only() {
 fn the_kubeconfig_leads_to_an_api_server_without_services() {
     #[track_caller]
     fn check(overlay: &str, server: &str) {
+        if !has_kubectl() {
+            return;
+        }
         let (_, objects) = AGENTS.iter().find(|(name, _)| name == overlay).unwrap();
         // What follows the name is made of the content, so that a change of it makes new pods.
         let mut names = objects.config_maps.iter().filter_map(|found| found.metadata.name.as_deref());

@@ -8,14 +8,18 @@ use k8s_openapi::api::core::v1::{Capabilities, Container, PodSpec, Probe, Tolera
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::objects::Objects;
-use crate::tools::repository;
+use crate::tools::{has_kubectl, repository};
 
 /// Overlays that run the agent.
 pub const OVERLAYS: [&str; 3] = ["deploy/overlays/kubeadm", "deploy/overlays/kind", "deploy/overlays/k3s"];
 const CLEANUPS: [&str; 2] = ["deploy/cleanup/svcnat", "deploy/cleanup/kube-proxy"];
 
-/// Each overlay, as it is and with the component `conntrack`, with its name and its objects.
+/// Each overlay, as it is and with the component `conntrack`, with its name and its objects; none where nothing can render
+/// them.
 pub static AGENTS: LazyLock<Vec<(String, Objects)>> = LazyLock::new(|| {
+    if !has_kubectl() {
+        return Vec::new();
+    }
     let plain = OVERLAYS.map(|overlay| (overlay.to_owned(), Objects::of(overlay)));
     let privileged = OVERLAYS.map(|overlay| (format!("{overlay} with conntrack"), with_conntrack(overlay)));
     plain.into_iter().chain(privileged).collect()
@@ -23,7 +27,8 @@ pub static AGENTS: LazyLock<Vec<(String, Objects)>> = LazyLock::new(|| {
 
 /// All that is deployed: the agents, and what cleans up.
 static ALL: LazyLock<Vec<(&str, &Objects)>> = LazyLock::new(|| {
-    static CLEANING: LazyLock<[Objects; 2]> = LazyLock::new(|| CLEANUPS.map(Objects::of));
+    static CLEANING: LazyLock<Vec<Objects>> =
+        LazyLock::new(|| CLEANUPS.into_iter().filter(|_| has_kubectl()).map(Objects::of).collect());
     let agents = AGENTS.iter().map(|(name, objects)| (name.as_str(), objects));
     agents.chain(CLEANUPS.into_iter().zip(CLEANING.iter())).collect()
 });

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 /// A file or folder of the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -27,6 +28,26 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {said}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether there is a kubectl that knows overlays as they are written today. Debian 12 has none, and what cannot be
+/// rendered is not checked there; this says so.
+#[expect(clippy::print_stderr, reason = "clippy does not see that helpers are tests")]
+pub fn has_kubectl() -> bool {
+    static FOUND: LazyLock<bool> = LazyLock::new(|| {
+        let version = Command::new("kubectl").args(["version", "--client"]).output();
+        let found = version.is_ok_and(|output| {
+            let said = String::from_utf8_lossy(&output.stdout);
+            said.lines().filter_map(|line| line.strip_prefix("Kustomize Version: v")).any(|v| v >= "5")
+        });
+        if !found {
+            eprintln!(
+                "NOT CHECKED: the manifests of deploy/, for want of a kubectl of version 1.27 or later"
+            );
+        }
+        found
+    });
+    *FOUND
 }
 
 /// `kubectl kustomize FOLDER`: the objects as YAML. What kustomize warns of, deprecated fields for one, is an error.

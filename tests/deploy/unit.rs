@@ -10,12 +10,13 @@ use crate::tools::{read, run};
 
 const UNIT: &str = "deploy/systemd/svcnat.service";
 /// What systemd holds against the unit, by the names in its JSON, and why it stays.
-const ACCEPTED: [(&str, &str); 11] = [
+const ACCEPTED: [(&str, &str); 12] = [
     ("AmbientCapabilities", "the user is not root and has a capability"),
     ("CapabilityBoundingSet_CAP_NET_ADMIN", "nf_tables and conntrack ask for it"),
     ("PrivateNetwork", "the host's network is where the rules are"),
     ("PrivateUsers", "a capability in another user namespace is none in the host's network"),
     ("RestrictAddressFamilies_AF_NETLINK", "the way to the kernel's rules"),
+    ("RestrictAddressFamilies_AF_UNIX", "signals, and the lock that keeps a second agent from running"),
     ("RestrictAddressFamilies_AF_INET_INET6", "health and metrics"),
     ("IPAddressDeny", "health is for load balancers, wherever they are"),
     ("ProcSubset", "the kernel's release and settings are read from /proc/sys"),
