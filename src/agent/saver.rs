@@ -10,8 +10,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::metrics::Metrics;
 use crate::state_file;
 
-/// The least time between two writings: a copy of the state takes some milliseconds, which changes must not wait for often.
-const INTERVAL: Duration = Duration::from_secs(10);
+/// The least time between two writings. The file of a large cluster has 15 MB, and changes wait some milliseconds while the state is
+/// copied; what is a minute old is as good for a node that boots alone.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Saver {
     path: PathBuf,
