@@ -90,7 +90,7 @@ pub struct RuleOptions {
     /// mean every local address but loopback.
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     nodeport_addresses: Option<Vec<String>>,
-    /// The kernel's packet filter that is programmed: nftables [default: nftables]
+    /// The packet filter that is programmed: nftables or iptables [default: nftables]
     #[arg(long, value_name = "MODE")]
     proxy_mode: Option<String>,
     /// How backends are picked in the kernel [default: auto]
@@ -170,10 +170,11 @@ impl RuleOptions {
         kube_proxy.detect_local_mode = self.detect_local_mode.as_ref().map(value_name);
         kube_proxy.detect_local.bridge_interface.clone_from(&self.pod_bridge_interface);
         kube_proxy.detect_local.interface_name_prefix.clone_from(&self.pod_interface_name_prefix);
-        kube_proxy.nftables.masquerade_all = self.masquerade_all;
-        kube_proxy.nftables.masquerade_bit = self.masquerade_bit;
         kube_proxy.node_port_addresses.clone_from(&self.nodeport_addresses);
         kube_proxy.mode.clone_from(&self.proxy_mode);
+        let section = kube_proxy.section();
+        section.masquerade_all = self.masquerade_all;
+        section.masquerade_bit = self.masquerade_bit;
         flags.svcnat.layout = self.layout.as_ref().map(value_name);
         flags.svcnat.backend_comments = self.backend_comments;
         flags.svcnat.affinity_size = self.affinity_size;

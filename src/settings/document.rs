@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Mode;
 use super::duration::GoDuration;
 
 /// `KubeProxyConfiguration` of `kubeproxy.config.k8s.io/v1alpha1`, as kube-proxy 1.36 has it.
@@ -48,6 +49,17 @@ pub struct KubeProxyConfiguration {
     pub node_port_addresses: Option<Vec<String>>,
     /// From -1000 to 1000.
     pub oom_score_adj: Option<i32>,
+}
+
+impl KubeProxyConfiguration {
+    /// The section of the back end that `mode` names; that of nftables without one.
+    pub fn section(&mut self) -> &mut BackEndSection {
+        if self.mode.as_deref() == Some(Mode::Iptables.name()) {
+            &mut self.iptables
+        } else {
+            &mut self.nftables
+        }
+    }
 }
 
 /// `clientConnection`.

@@ -91,7 +91,7 @@ pub enum Reason {
         found: String,
     },
     /// A back end that there is not.
-    #[error("{} is not supported: svcnat programs nftables; set it to nftables", printable(.0))]
+    #[error("{} is not supported: set it to nftables or iptables", printable(.0))]
     Mode(String),
     /// A number beyond its range.
     #[error("must be from {min} to {max}, not {found}")]

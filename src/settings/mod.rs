@@ -43,6 +43,8 @@ use tracing::level_filters::LevelFilter;
 /// Everything that the agent is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// The packet filter that is programmed (`mode`).
+    pub mode: Mode,
     /// What shapes the rules.
     pub rules: Config,
     /// The node's address instead of the first one of its family in the Node object (`bindAddress`), as far as one is
@@ -72,6 +74,27 @@ pub struct Settings {
     pub state_file: Option<PathBuf>,
     /// Whether the tables belong to the agent's process (`ownTables`).
     pub own_tables: OwnTables,
+}
+
+/// The packet filter that is programmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// nftables, by netlink.
+    #[default]
+    Nftables,
+    /// iptables, by its programs.
+    Iptables,
+}
+
+impl Mode {
+    /// The word for it in a configuration and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
+        }
+    }
 }
 
 /// How the API server is reached.

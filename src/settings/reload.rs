@@ -19,6 +19,7 @@ impl Settings {
     pub fn reload(&self, new: &Self) -> Reload {
         let Self { client: Client { kubeconfig, master, qps, burst }, .. } = self;
         let restart = [
+            ("mode", self.mode != new.mode),
             ("hostnameOverride", self.rules.node_name != new.rules.node_name),
             ("clientConnection.kubeconfig", *kubeconfig != new.client.kubeconfig),
             ("clientConnection.qps", *qps != new.client.qps),
@@ -50,6 +51,7 @@ impl Settings {
     fn with_what_can_change(&self, new: &Self) -> Self {
         let mut settings = new.clone();
         settings.rules.node_name = self.rules.node_name.clone();
+        settings.mode = self.mode;
         settings.client = self.client.clone();
         settings.healthz = self.healthz;
         settings.metrics = self.metrics;

@@ -10,7 +10,7 @@ use svcnat_rules::net::{Cidr, Family};
 
 use super::document::{BackEndSection, KubeProxyConfiguration, SvcnatConfiguration};
 use super::error::{Problem, Reason};
-use super::{Client, Conntrack, GoDuration, OwnTables, Settings};
+use super::{Client, Conntrack, GoDuration, Mode, OwnTables, Settings};
 
 /// Settings, and what is to be said of the documents that they were made of.
 pub(super) struct Resolved {
@@ -82,6 +82,7 @@ impl Resolver {
         let healthz = (any, 10_256).into();
         let metrics = (loopback, 10_249).into();
         Settings {
+            mode: back_end.mode,
             rules: self.rules(kube_proxy, &back_end, svcnat),
             node_address: Some(bind_address).filter(|address| !address.is_unspecified()),
             client: self.client(kube_proxy),
@@ -107,12 +108,13 @@ impl Resolver {
     /// The options of the back end. Without a mode, kube-proxy takes those of `iptables`, so what `nftables` leaves open
     /// comes from there. This is the one place that knows which modes there are.
     fn back_end(&mut self, kube_proxy: &KubeProxyConfiguration) -> BackEnd {
-        let open = match text(kube_proxy.mode.as_ref()) {
-            None => true,
-            Some("nftables") => false,
+        let (mode, open) = match text(kube_proxy.mode.as_ref()) {
+            None => (Mode::Nftables, true),
+            Some("nftables") => (Mode::Nftables, false),
+            Some("iptables") => (Mode::Iptables, true),
             Some(other) => {
                 self.problem("mode", Reason::Mode(other.to_owned()));
-                true
+                (Mode::Nftables, true)
             }
         };
         let default = BackEndSection::default();
@@ -127,10 +129,12 @@ impl Resolver {
             self.without_effect_in_nftables(iptables);
         }
         let fallback = if open { iptables } else { &default };
+        let nftables = if mode == Mode::Iptables { &default } else { nftables };
         let from = |given: bool, there: bool| if !given && there { "iptables" } else { "nftables" };
         let (sync, min) = (period(nftables.sync_period), period(nftables.min_sync_period));
         let (other_sync, other_min) = (period(fallback.sync_period), period(fallback.min_sync_period));
         BackEnd {
+            mode,
             masquerade_all: [nftables, fallback].iter().any(|section| section.masquerade_all == Some(true)),
             masquerade_bit: nftables.masquerade_bit.or(fallback.masquerade_bit),
             sync_period: (from(sync.is_some(), other_sync.is_some()), sync.or(other_sync)),
@@ -262,7 +266,7 @@ impl Resolver {
             detect_local: self.detect_local(kube_proxy),
             masquerade_all: back_end.masquerade_all,
             masquerade_bit: back_end.masquerade_bit.unwrap_or(default.masquerade_bit),
-            node_port_addresses: self.node_port_addresses(kube_proxy),
+            node_port_addresses: self.node_port_addresses(kube_proxy, back_end.mode),
             layout: match text(svcnat.layout.as_ref()) {
                 None | Some("auto") => Layout::Auto,
                 Some("chains") => Layout::Chains,
@@ -369,8 +373,12 @@ impl Resolver {
         parsed.into_iter().flatten().collect()
     }
 
-    fn node_port_addresses(&mut self, kube_proxy: &KubeProxyConfiguration) -> NodePortAddresses {
+    /// Without any, kube-proxy's mode `iptables` serves every address of the node.
+    fn node_port_addresses(&mut self, kube_proxy: &KubeProxyConfiguration, mode: Mode) -> NodePortAddresses {
         let given = kube_proxy.node_port_addresses.as_deref().unwrap_or_default();
+        if given.is_empty() && mode == Mode::Iptables {
+            return NodePortAddresses::All;
+        }
         if given.is_empty() || given == ["primary"] {
             return NodePortAddresses::Primary;
         }
@@ -398,6 +406,7 @@ impl Resolver {
 
 /// The options of the back end, each period with the section that it comes from.
 struct BackEnd {
+    mode: Mode,
     masquerade_all: bool,
     masquerade_bit: Option<u8>,
     sync_period: (&'static str, Option<Duration>),

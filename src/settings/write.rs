@@ -12,7 +12,7 @@ use super::document::{
     KubeProxyConfiguration, LoggingSection, SvcnatConfiguration,
 };
 use super::read::strip_nulls;
-use super::{GoDuration, OwnTables, Settings};
+use super::{GoDuration, Mode, OwnTables, Settings};
 
 impl Settings {
     /// Both documents, with every key that takes effect. Loading them gives the same settings, but for `client.master`,
@@ -39,6 +39,12 @@ impl Settings {
             Some(SocketAddr::V6(_)) => [0_u16; 8].into(),
             _ => [0_u8; 4].into(),
         };
+        let section = BackEndSection {
+            masquerade_all: Some(self.rules.masquerade_all),
+            masquerade_bit: Some(self.rules.masquerade_bit),
+            min_sync_period: Some(GoDuration(self.min_sync_period)),
+            sync_period: Some(GoDuration(self.sync_period)),
+        };
         KubeProxyConfiguration {
             bind_address: Some(self.node_address.unwrap_or(any).to_string()),
             bind_address_hard_fail: Some(self.bind_hard_fail),
@@ -54,16 +60,11 @@ impl Settings {
             feature_gates: std::collections::BTreeMap::new(),
             healthz_bind_address: Some(server(self.healthz)),
             hostname_override: Some(self.rules.node_name.to_string()),
-            iptables: BackEndSection::default(),
+            iptables: if self.mode == Mode::Iptables { section.clone() } else { BackEndSection::default() },
             logging: LoggingSection { verbosity: Some(self.verbosity) },
             metrics_bind_address: Some(server(self.metrics)),
-            mode: Some("nftables".to_owned()),
-            nftables: BackEndSection {
-                masquerade_all: Some(self.rules.masquerade_all),
-                masquerade_bit: Some(self.rules.masquerade_bit),
-                min_sync_period: Some(GoDuration(self.min_sync_period)),
-                sync_period: Some(GoDuration(self.sync_period)),
-            },
+            mode: Some(self.mode.name().to_owned()),
+            nftables: if self.mode == Mode::Nftables { section } else { BackEndSection::default() },
             node_port_addresses: Some(node_port_addresses(&self.rules.node_port_addresses)),
             oom_score_adj: Some(self.oom_score_adj),
         }

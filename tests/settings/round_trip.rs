@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
-use svcnat::settings::{Client, Conntrack, OwnTables, Settings, Source};
+use svcnat::settings::{Client, Conntrack, Mode, OwnTables, Settings, Source};
 use svcnat_rules::config::{Config, DetectLocal, Layout, NodePortAddresses};
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Cidr;
@@ -114,6 +114,7 @@ prop_compose! {
     ) -> Settings {
         let sync_period = Duration::from_nanos(periods.0);
         Settings {
+            mode: if rest.4 { Mode::Iptables } else { Mode::Nftables },
             rules,
             node_address,
             client,

@@ -87,7 +87,7 @@ struct ProcessFlags {
     /// End when an address cannot be bound
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     bind_address_hard_fail: Option<bool>,
-    /// How often everything is compared with the kernel, at least [default: 30s]
+    /// How often everything is compared with the kernel where others can change our rules [default: 30s]
     #[arg(long, value_name = "DURATION")]
     iptables_sync_period: Option<GoDuration>,
     /// The least time between two transactions [default: 0s]
@@ -193,8 +193,9 @@ impl ProcessFlags {
         let deprecated = ports.into_iter().filter(|(_, _, port)| port.is_some());
         flags.deprecated = deprecated.map(|(flag, instead, _)| (flag, instead)).collect();
         kube_proxy.bind_address_hard_fail = self.bind_address_hard_fail;
-        kube_proxy.nftables.sync_period = self.iptables_sync_period;
-        kube_proxy.nftables.min_sync_period = self.iptables_min_sync_period;
+        let section = kube_proxy.section();
+        section.sync_period = self.iptables_sync_period;
+        section.min_sync_period = self.iptables_min_sync_period;
         kube_proxy.oom_score_adj = self.oom_score_adj;
         kube_proxy.feature_gates = self.feature_gates.iter().cloned().collect::<BTreeMap<_, _>>();
         flags.svcnat.reset_dead_connections = self.connections.reset_dead_connections;
