@@ -1,6 +1,6 @@
 //! The agent: keeps a node's rules true.
 //!
-//! A source (the Kubernetes API, or a folder of manifests) tells [`News`](crate::source::News); the [`keeper`] turns them into
+//! A source (the Kubernetes API, or a folder of manifests) tells [`News`]; the keeper (`keeper.rs`) turns them into
 //! transactions and keeps the kernel in step; the rest is what people and machines are told. Nothing here waits for
 //! anything that another part does, but the keeper for the kernel.
 

@@ -6,7 +6,7 @@
 //!
 //! Lists and watches are put together here rather than by `kube::runtime::watcher`, which lists from any state or from
 //! the latest only: the first can take a node back in time where a server lags behind, the second costs the control
-//! plane dearly when a thousand nodes come back at once. What [`watch`] asks for is what kube-proxy's client asks for:
+//! plane dearly when a thousand nodes come back at once. What `watch.rs` asks for is what kube-proxy's client asks for:
 //! nothing older than what was seen, from the server's cache.
 //!
 //! Of an object no more is kept than its name, its version and what was told of it.
