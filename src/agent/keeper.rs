@@ -17,7 +17,7 @@ use svcnat_rules::net::Family;
 use svcnat_rules::ruleset::Ruleset;
 use svcnat_rules::transaction::Summary;
 use svcnat_rules::verify::verify;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
 use super::backoff::Backoff;
@@ -61,6 +61,8 @@ pub(super) struct Parts {
     pub(super) observers: Observers,
     pub(super) health: Health,
     pub(super) saver: Option<Saver>,
+    /// The configuration that `/configz` shows.
+    pub(super) configz: watch::Sender<serde_json::Value>,
     pub(super) set_log_level: Box<dyn Fn(&Settings)>,
 }
 
@@ -197,6 +199,7 @@ impl Keeper {
     fn reload(&mut self, settings: Settings) {
         let old = std::mem::replace(&mut self.parts.settings, settings);
         let new = &self.parts.settings;
+        self.parts.configz.send_replace(new.to_json());
         if old.conntrack != new.conntrack {
             set_sysctls(new);
         }

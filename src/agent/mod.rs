@@ -91,10 +91,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
 
     let mut health_checks = None;
     let mut _servers = Vec::new();
+    let (configz, shown) = watch::channel(settings.to_json());
     if !dry {
         keeper::set_oom_score_adj(&settings);
-        let (_configz, configz) = watch::channel(settings.to_json());
-        _servers = serve(&settings, &health, &metrics, configz)?;
+        _servers = serve(&settings, &health, &metrics, shown)?;
         let node = known.as_ref().and_then(|known| known.node.as_ref());
         let (checks, problems) =
             HealthChecks::start(&settings.rules, node, addresses::follow().await?, health.clone());
@@ -118,7 +118,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
     let saver = settings.state_file.clone().filter(|_| !dry).map(|path| Saver::new(path, metrics.clone()));
     let observers = Observers::new(metrics, health_checks, reporter, settings.rules.node_name.clone());
-    let parts = Parts { settings, outlet, cleaner, observers, health, saver, set_log_level };
+    let parts = Parts { settings, outlet, cleaner, observers, health, saver, configz, set_log_level };
     Keeper::new(parts, known).run(Inputs { news, settings: new_settings, disturbances, stop }).await;
     drop(disturbance_sender);
     Ok(())

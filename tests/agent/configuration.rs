@@ -10,9 +10,9 @@ use tempfile::TempDir;
 
 use crate::agent_support::agent::{Agent, SVCNAT};
 use crate::agent_support::cluster::Cluster;
-use crate::agent_support::http::status;
+use crate::agent_support::http::{page, status};
 use crate::agent_support::objects::{config, shop, slice};
-use crate::agent_support::{must, on_node_a, tables};
+use crate::agent_support::{holds, must, on_node_a, tables};
 
 /// A configuration file that can be changed.
 struct File {
@@ -83,6 +83,26 @@ fn what_the_file_says_takes_effect_while_the_agent_runs() {
         agent.signal(Signal::SIGHUP);
         let maps = Config { layout: Layout::Maps, masquerade_bit: 17, ..config() };
         agent.until_equal_with(&cluster.objects, &maps);
+    });
+}
+
+#[test]
+fn the_page_with_the_configuration_shows_what_is_in_force() {
+    on_node_a(|| {
+        let cluster = Cluster::of(shop());
+        let file = File::of(&cluster);
+        let agent = start(&file);
+        let all = |page: &str| {
+            let page: Value = serde_json::from_str(page).unwrap();
+            page.pointer("/kubeproxy.config.k8s.io/nftables/masqueradeAll").cloned()
+        };
+        assert_eq!(all(&page("/configz")), Some(json!(false)), "{}", page("/configz"));
+        file.write(&json!({ "masqueradeAll": true }), &json!({}));
+        agent.signal(Signal::SIGHUP);
+        agent.until("it follows", || {
+            let page = page("/configz");
+            holds(all(&page) == Some(json!(true)), page)
+        });
     });
 }
 
