@@ -292,21 +292,18 @@ impl Keeper {
             Err(invalid) => Err(invalid),
         };
         drop(transaction);
+        // What is left behind is removed once all is in force, be that by this transaction or by a later one.
+        if let State::Keeping(engine) = &self.state {
+            let leftovers = Leftovers::of_start(installed, delta.after, engine, &self.parts.settings);
+            self.leftovers.push(leftovers);
+        }
+        set_sysctls(&self.parts.settings);
         match sent {
             Err(error) => {
                 self.out_of_step = Some(RepairReason::TransactionFailed);
                 self.failed(&error);
             }
             Ok(sent) => {
-                if let State::Keeping(engine) = &self.state {
-                    self.leftovers.push(Leftovers::of_start(
-                        installed,
-                        delta.after,
-                        engine,
-                        &self.parts.settings,
-                    ));
-                }
-                set_sysctls(&self.parts.settings);
                 tracing::info!(
                     "the first complete ruleset is in force after {:?}: {summary}",
                     began.elapsed()

@@ -1,5 +1,7 @@
 //! The start, with nothing in the kernel and with what an earlier agent left.
 
+use std::fs;
+
 use serde_json::json;
 use svcnat::netlink::{Netlink, Socket};
 use svcnat_apiserver::{Failure, Fault, On, Resource, Times};
@@ -123,5 +125,28 @@ fn a_start_that_is_told_nonsense_ends_with_a_word() {
         check(&["--config", "/nonexistent/config.yaml"], 2, "/nonexistent/config.yaml");
         check(&["--manifests", "/nonexistent/manifests"], 4, "/nonexistent/manifests");
         assert_eq!(String::from_utf8_lossy(&run("nft", &["list", "ruleset"]).stdout), "");
+    });
+}
+
+#[test]
+fn a_start_amid_changes_of_other_programs_forgets_nothing() {
+    on_node_a(|| {
+        let timeout =
+            || fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established").unwrap();
+        assert_ne!(timeout(), "86400\n", "nothing to see");
+        let mut cluster = Cluster::of(shop());
+        // So many that others come in between reading and writing.
+        for number in 0..200_u8 {
+            cluster.apply(service(&format!("s-{number}"), 20 + number, json!({})));
+            cluster.apply(slice(&format!("s-{number}"), &[&format!("10.244.7.{number}")]));
+        }
+        let agent = Agent::of(&cluster, &[]);
+        agent.until("a transaction meets another generation", || {
+            must("nft", &["add table ip other; delete table ip other"]);
+            holds(agent.log().contains("tried again"), "not yet")
+        });
+        agent.until_ready();
+        agent.until_equal(&cluster.objects);
+        agent.until("the settings of connection tracking", || holds(timeout() == "86400\n", timeout()));
     });
 }
