@@ -200,13 +200,14 @@ impl Keeper {
         let old = std::mem::replace(&mut self.parts.settings, settings);
         let new = &self.parts.settings;
         self.parts.configz.send_replace(new.to_json());
-        if old.conntrack != new.conntrack {
+        let dry = self.parts.outlet.is_dry_run();
+        if old.conntrack != new.conntrack && !dry {
             set_sysctls(new);
         }
         if old.verbosity != new.verbosity {
             (self.parts.set_log_level)(new);
         }
-        if old.oom_score_adj != new.oom_score_adj {
+        if old.oom_score_adj != new.oom_score_adj && !dry {
             set_oom_score_adj(new);
         }
         self.backoff = Backoff::new(new.sync_period);
@@ -297,17 +298,17 @@ impl Keeper {
             let leftovers = Leftovers::of_start(installed, delta.after, engine, &self.parts.settings);
             self.leftovers.push(leftovers);
         }
-        set_sysctls(&self.parts.settings);
+        if !self.parts.outlet.is_dry_run() {
+            set_sysctls(&self.parts.settings);
+        }
         match sent {
             Err(error) => {
                 self.out_of_step = Some(RepairReason::TransactionFailed);
                 self.failed(&error);
             }
             Ok(sent) => {
-                tracing::info!(
-                    "the first complete ruleset is in force after {:?}: {summary}",
-                    began.elapsed()
-                );
+                let what = if self.parts.outlet.is_dry_run() { "printed" } else { "in force" };
+                tracing::info!("the first complete ruleset is {what} after {:?}: {summary}", began.elapsed());
                 self.in_force(began, true, sent);
             }
         }

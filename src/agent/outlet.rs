@@ -63,6 +63,11 @@ impl Outlet {
         matches!(self, Self::Kernel { own: true, .. } | Self::DryRun { .. })
     }
 
+    /// Whether nothing is changed on this machine.
+    pub(super) fn is_dry_run(&self) -> bool {
+        matches!(self, Self::DryRun { .. })
+    }
+
     /// How many tables are our own.
     pub(super) fn owned(&self) -> usize {
         if matches!(self, Self::Kernel { own: true, .. }) { 2 } else { 0 }

@@ -108,6 +108,9 @@ fn a_dry_run_prints_scripts_that_lead_where_the_agent_leads() {
             carry_out(folder.path(), &mut objects, Some(object));
         }
         let by_hand = Namespace::new().unwrap();
+        let timeout =
+            || fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established").unwrap();
+        let before = by_hand.run(timeout);
         on_node_a(|| {
             let agent = agent_of(folder.path(), &["--layout", layout]);
             agent.until_ready();
@@ -130,6 +133,7 @@ fn a_dry_run_prints_scripts_that_lead_where_the_agent_leads() {
                 carry_out(folder.path(), &mut objects, change);
                 step(&format!("{layout}: change {number}"));
             }
+            assert_eq!(by_hand.run(timeout), before, "{}", dry.log());
         });
     }
 }
