@@ -22,22 +22,23 @@ pub(super) async fn follow(source: Source, mut settings: Settings, sender: mpsc:
         while hang_up.recv().await.is_some() {}
         return;
     };
-    let mut known = read(&path).await;
+    let mut known = None;
     loop {
+        let text = read(&path).await;
+        if known.as_ref() != Some(&text) {
+            // The first time too, since the file may have changed after the settings were made of it. What it has to say
+            // was told then.
+            let told = known.replace(text).is_none();
+            if let Some(new) = load(&source, &settings, told) {
+                settings = new;
+                if sender.send(settings.clone()).await.is_err() {
+                    return;
+                }
+            }
+        }
         tokio::select! {
             _ = hang_up.recv() => {}
             () = tokio::time::sleep(INTERVAL) => {}
-        }
-        let text = read(&path).await;
-        if text == known {
-            continue;
-        }
-        known = text;
-        if let Some(new) = load(&source, &settings) {
-            settings = new;
-            if sender.send(settings.clone()).await.is_err() {
-                return;
-            }
         }
     }
 }
@@ -47,7 +48,7 @@ async fn read(path: &Path) -> Option<Vec<u8>> {
     tokio::fs::read(path).await.ok()
 }
 
-fn load(source: &Source, settings: &Settings) -> Option<Settings> {
+fn load(source: &Source, settings: &Settings, told: bool) -> Option<Settings> {
     let loaded = match source.load() {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -55,7 +56,7 @@ fn load(source: &Source, settings: &Settings) -> Option<Settings> {
             return None;
         }
     };
-    for note in &loaded.notes {
+    for note in loaded.notes.iter().filter(|_| !told) {
         tracing::info!("{note}");
     }
     let reload = settings.reload(&loaded.settings);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::agent_support::agent::{Agent, SVCNAT};
 use crate::agent_support::cluster::Cluster;
-use crate::agent_support::http::{page, status};
+use crate::agent_support::http::{metric, page, status};
 use crate::agent_support::objects::{config, shop, slice};
 use crate::agent_support::{holds, must, on_node_a, tables};
 
@@ -133,6 +133,24 @@ fn a_broken_file_changes_nothing() {
         agent.until_equal_with(&cluster.objects, &Config { masquerade_all: true, ..config() });
         let later = "hostnameOverride, healthzBindAddress take effect when the agent is started again";
         agent.until_logged(later);
+    });
+}
+
+#[test]
+fn the_least_time_between_transactions_can_be_changed() {
+    on_node_a(|| {
+        let mut cluster = Cluster::of(shop());
+        let file = File::of(&cluster);
+        file.write(&json!({ "minSyncPeriod": "1h", "syncPeriod": "1h" }), &json!({}));
+        let agent = start(&file);
+        let before = cluster.objects.clone();
+        cluster.apply(slice("idle", &["10.244.0.9"]));
+        let pending = "kubeproxy_sync_proxy_rules_endpoint_changes_pending";
+        agent.until("the change waits", || holds(metric(pending) == 1.0, "it does not"));
+        before.compare(&config()).unwrap();
+        file.write(&json!({ "minSyncPeriod": "0s", "syncPeriod": "1h" }), &json!({}));
+        agent.signal(Signal::SIGHUP);
+        agent.until_equal(&cluster.objects);
     });
 }
 
