@@ -9,7 +9,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 IMAGE := $(or $(CARGO_TARGET_DIR),target)/image
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt clippy doc unit bench image deps
+.PHONY: help demo test fmt clippy doc unit soak bench image deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ doc: deps ## build the documentation; warnings are errors
 
 unit: deps ## run all tests, those with real packets too
 	cargo test --locked --workspace
+
+soak: deps ## change a cluster of 2,000 Services for SOAK_SECONDS (600), with faults, while clients connect
+	SOAK_SECONDS=$${SOAK_SECONDS:-600} SOAK_SERVICES=$${SOAK_SERVICES:-2000} cargo test --locked --test soak -- --nocapture
 
 bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (under half an hour)
 	cargo bench --locked --bench pure
