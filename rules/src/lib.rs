@@ -11,6 +11,7 @@ pub mod engine;
 pub mod explain;
 pub mod flows;
 pub mod installed;
+pub mod iptables;
 pub mod layout;
 pub mod name;
 pub mod net;

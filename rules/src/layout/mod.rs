@@ -30,6 +30,8 @@ pub use shared_chain::{DRAWS, Picker, SharedChain};
 pub use slots::{PoolSlots, Previous, Slots};
 
 pub(crate) use lower::lower;
-pub(crate) use names::{chain, is_external_chain, picks_local, service_of_chain, service_of_element};
+pub(crate) use names::{
+    chain, comment, is_external_chain, picks_local, service_of_chain, service_of_element,
+};
 pub(crate) use picking::pools_with_slots;
 pub(crate) use shared_chain::is_shared_chain;

@@ -157,7 +157,7 @@ fn name(prefix: &str, port: &ServicePortName) -> Name {
 }
 
 /// A comment, cut where the kernel would cut it: a Pod's name alone may have 253 characters.
-pub(super) fn comment(text: Name) -> Name {
+pub(crate) fn comment(text: Name) -> Name {
     const CUT: &str = "...";
     if text.len() <= MAX_COMMENT {
         return text;

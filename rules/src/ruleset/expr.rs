@@ -259,7 +259,7 @@ pub enum LookupData {
 }
 
 /// What the sender of a rejected packet is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reject {
     /// ICMP or ICMPv6 "port unreachable", by the table's family.
     PortUnreachable,

@@ -1,0 +1,87 @@
+//! Tables and chains.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::rule::Rule;
+use crate::name::Name;
+use crate::net::Family;
+use crate::ruleset::Hook;
+
+/// All that should be ours, by family: `iptables` and `ip6tables` each have tables of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ruleset {
+    /// The tables of each family that needs any; all three where it does.
+    pub families: BTreeMap<Family, BTreeMap<TableName, Table>>,
+}
+
+/// A table of iptables, in the order in which they are committed: what refuses connections comes and goes before what
+/// serves them, so that a client meets a refusal rather than somebody else in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TableName {
+    /// Where sources are checked: at the hooks prerouting and output it comes before nat, and a packet still names its
+    /// frontend.
+    Mangle,
+    /// Where connections are refused.
+    Filter,
+    /// Where addresses are translated: sees the first packet of each connection.
+    Nat,
+}
+
+impl TableName {
+    /// Every table that we use.
+    pub const ALL: [Self; 3] = [Self::Mangle, Self::Filter, Self::Nat];
+
+    /// The word behind `*` and `-t`.
+    #[must_use]
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Mangle => "mangle",
+            Self::Filter => "filter",
+            Self::Nat => "nat",
+        }
+    }
+
+    /// The table of that name, if we use it.
+    #[must_use]
+    pub fn from_keyword(keyword: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.keyword() == keyword)
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.keyword())
+    }
+}
+
+/// What is ours in a table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// Our rules in front of a built-in chain: jumps to chains of ours.
+    pub jumps: BTreeMap<Hook, Vec<Rule>>,
+    /// Chains of ours.
+    pub chains: BTreeMap<Name, Chain>,
+}
+
+/// A chain of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Chain {
+    /// Its rules.
+    pub rules: Vec<Rule>,
+    /// How many rules at its beginning exclude each other, so that their order does not matter: one that comes or goes
+    /// needs no other one written again.
+    pub unordered: usize,
+}
+
+/// The name of the built-in chain at a hook.
+#[must_use]
+pub fn built_in(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Prerouting => "PREROUTING",
+        Hook::Input => "INPUT",
+        Hook::Forward => "FORWARD",
+        Hook::Output => "OUTPUT",
+        Hook::Postrouting => "POSTROUTING",
+    }
+}

@@ -1,0 +1,215 @@
+//! The full compile: the fold of all Services' fragments, the oldest Service first.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::chain::{Chain, Ruleset, TableName};
+use super::fragment::{Claim, Entry, Fragment, SharedChain};
+use super::lower::lower;
+use super::names::chain;
+use super::program::{Program, host};
+use super::rule::Rule;
+use crate::cluster::{Cluster, Service};
+use crate::compile::{Conflict, slices_by_service};
+use crate::config::Config;
+use crate::layout::FrontendKey;
+use crate::name::Name;
+use crate::net::{Cidr, Family};
+use crate::resolve::{View, resolve};
+use crate::route::{ServicePortName, by_age};
+
+/// What a compile yields.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Compiled {
+    /// All that should be ours.
+    pub ruleset: Ruleset,
+    /// The frontends that service ports want and do not get, in the order of the frontends.
+    pub conflicts: Vec<Conflict>,
+    /// What is not served because its chain would have the name of another one, in no order.
+    pub collisions: Vec<Collision>,
+}
+
+/// Two things whose chains would have the same name, since both names are hashed. That happens by chance once in 10^9 clusters
+/// of 10,000 Services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collision {
+    /// The name.
+    pub chain: Name,
+    /// Who has it: the older Service, or the lower address.
+    pub winner: String,
+    /// What is not served: a Service with all its ports, or an address.
+    pub loser: String,
+}
+
+impl fmt::Display for Collision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chain, winner, loser } = self;
+        write!(
+            f,
+            "{loser} is not served, since its chain {chain} would be that of {winner}; rename one of them"
+        )
+    }
+}
+
+/// Compiles the whole cluster for one node. A pure function; options of the nftables layouts do not matter.
+#[must_use]
+pub fn compile(cluster: &Cluster, config: &Config) -> Compiled {
+    let view = View { config, node: cluster.node.as_ref() };
+    let slices = slices_by_service(cluster);
+    let mut services: Vec<&Service> = cluster.services.values().collect();
+    services.sort_unstable_by(|a, b| by_age(a, b));
+    let fragments = services.into_iter().map(|service| {
+        let own = slices.get(&service.name).map_or(&[][..], Vec::as_slice);
+        lower(view, &resolve(view, service, own))
+    });
+    let mut fold = Fold::default();
+    for fragment in fragments {
+        fold.add(fragment);
+    }
+    fold.finish(cluster, view)
+}
+
+#[derive(Default)]
+struct Fold {
+    compiled: Compiled,
+    /// The Services' own chains, with whose they are.
+    chains: BTreeMap<(Family, TableName, Name), (ServicePortName, Vec<Rule>)>,
+    entries: BTreeMap<Family, BTreeMap<SharedChain, BTreeSet<Rule>>>,
+    winners: HashMap<FrontendKey, ServicePortName>,
+    used: BTreeSet<Family>,
+}
+
+impl Fold {
+    fn add(&mut self, fragment: Fragment) {
+        for own in &fragment.chains {
+            if let Some((winner, _)) = self.chains.get(&(own.family, own.table, own.name.clone())) {
+                let collision = Collision {
+                    chain: own.name.clone(),
+                    winner: winner.service.to_string(),
+                    loser: own.port.service.to_string(),
+                };
+                self.compiled.collisions.push(collision);
+                return;
+            }
+        }
+        self.used.extend(fragment.families);
+        for own in fragment.chains {
+            self.chains.insert((own.family, own.table, own.name), (own.port, own.rules));
+        }
+        fragment.claims.into_iter().for_each(|claim| self.settle(claim));
+        fragment.shared.into_iter().for_each(|entry| self.enter(entry));
+    }
+
+    /// Fragments come oldest Service first, so who claims first wins.
+    fn settle(&mut self, claim: Claim) {
+        if let Some(winner) = self.winners.get(&claim.frontend) {
+            let conflict = Conflict { frontend: claim.frontend, winner: winner.clone(), loser: claim.port };
+            self.compiled.conflicts.push(conflict);
+            return;
+        }
+        self.winners.insert(claim.frontend, claim.port);
+        claim.entries.into_iter().for_each(|entry| self.enter(entry));
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        let chains = self.entries.entry(entry.family).or_default();
+        chains.entry(entry.chain).or_default().insert(entry.rule);
+    }
+
+    fn finish(mut self, cluster: &Cluster, view: View<'_>) -> Compiled {
+        for family in Family::ALL {
+            let all = cluster.service_cidrs.iter().copied();
+            let service_cidrs: Vec<Cidr> = all.filter(|cidr| cidr.family() == family).collect();
+            if self.used.contains(&family) || !service_cidrs.is_empty() {
+                let program = Program { view, family, service_cidrs: &service_cidrs };
+                self.compiled.ruleset.families.insert(family, program.tables());
+                self.dispatch(&program);
+            }
+        }
+        for ((family, table, name), (_, rules)) in self.chains {
+            let table =
+                self.compiled.ruleset.families.get_mut(&family).and_then(|tables| tables.get_mut(&table));
+            if let Some(table) = table {
+                table.chains.insert(name, Chain { rules, unordered: 0 });
+            }
+        }
+        let mut compiled = self.compiled;
+        compiled.conflicts.sort_by(|a, b| (a.frontend, &a.loser).cmp(&(b.frontend, &b.loser)));
+        compiled
+    }
+
+    /// Fills the chains that Services share in one family.
+    fn dispatch(&mut self, program: &Program<'_>) {
+        let entries = self.entries.remove(&program.family).unwrap_or_default();
+        let Some(tables) = self.compiled.ruleset.families.get_mut(&program.family) else { return };
+        let refused = entries.get(&SharedChain::ClusterIps).into_iter().flatten();
+        let cluster_ips: BTreeSet<Cidr> = refused.filter_map(|rule| rule.destination).collect();
+        let mut addresses: HashMap<Name, IpAddr> = HashMap::new();
+        let mut services = BTreeSet::new();
+        for (shared, entries) in entries {
+            let (mut head, name) = (None, shared.name());
+            if let SharedChain::Address(address) = shared {
+                if let Some(winner) = addresses.get(&name) {
+                    let (winner, loser) = (winner.to_string(), address.to_string());
+                    self.compiled.collisions.push(Collision { chain: name, winner, loser });
+                    continue;
+                }
+                addresses.insert(name.clone(), address);
+                services.insert(Rule::goto(name.clone()).to(host(address)));
+                head = program.cluster_ip_head().filter(|_| cluster_ips.contains(&host(address)));
+            }
+            let unordered = if head.is_some() { 0 } else { entries.len() };
+            let rules = head.into_iter().chain(entries).chain(program.tail(shared)).collect();
+            if let Some(table) = tables.get_mut(&shared.table()) {
+                table.chains.insert(name, Chain { rules, unordered });
+            }
+        }
+        let nat = tables.get_mut(&TableName::Nat).and_then(|table| table.chains.get_mut(chain::SERVICES));
+        if let Some(chain) = nat {
+            chain.unordered = services.len();
+            chain.rules.splice(0..0, services);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iptables::fragment::OwnChain;
+    use crate::iptables::rule::Target;
+    use crate::name::ObjectName;
+    use crate::net::Protocol;
+    use crate::route::FrontendAddress;
+
+    /// A Service with one chain of this name, and a node port that leads there.
+    fn fragment(service: &str, chain: &str, node_port: u16) -> Fragment {
+        let service = ObjectName::new("shop", service);
+        let port = ServicePortName { service, port: Name::from(""), protocol: Protocol::Tcp };
+        let family = Family::Ipv4;
+        let rules = vec![Rule::new(Target::Return)];
+        let own =
+            OwnChain { family, table: TableName::Nat, name: Name::from(chain), port: port.clone(), rules };
+        let at = FrontendAddress::NodePort(node_port.try_into().unwrap());
+        let frontend = FrontendKey { family, at, protocol: Protocol::Tcp };
+        let rule = Rule::goto(chain).on(Protocol::Tcp, node_port);
+        let entries = vec![Entry { family, chain: SharedChain::NodePorts, rule }];
+        let claim = Claim { frontend, port, entries };
+        Fragment { chains: vec![own], claims: vec![claim], shared: Vec::new(), families: vec![family] }
+    }
+
+    #[test]
+    fn whose_chain_would_be_that_of_an_older_service_is_not_served_and_reported() {
+        let mut fold = Fold::default();
+        fold.add(fragment("old", "SVCNAT-SVC-x", 30_001));
+        fold.add(fragment("new", "SVCNAT-SVC-x", 30_002));
+        fold.add(fragment("other", "SVCNAT-SVC-y", 30_003));
+        let chains: Vec<&str> = fold.chains.keys().map(|(.., name)| name.as_str()).collect();
+        assert_eq!(chains, ["SVCNAT-SVC-x", "SVCNAT-SVC-y"]);
+        let entries = &fold.entries[&Family::Ipv4][&SharedChain::NodePorts];
+        assert_eq!(entries.iter().filter_map(|rule| rule.port).collect::<Vec<_>>(), [30_001, 30_003]);
+        let said: Vec<String> = fold.compiled.collisions.iter().map(ToString::to_string).collect();
+        let expected = "shop/new is not served, since its chain SVCNAT-SVC-x would be that of shop/old; rename one of them";
+        assert_eq!(said, [expected]);
+    }
+}

@@ -1,0 +1,198 @@
+//! From the routes of one Service to its fragment.
+
+use std::net::IpAddr;
+
+use super::chain::TableName;
+use super::fragment::{Claim, Entry, Fragment, OwnChain, SharedChain};
+use super::names::{chain, clients_list, external_chain, pool_chain, sources_chain};
+use super::program::{from_pods, host};
+use super::rule::{AddressType, Match, Odds, Recent, Rule, Target};
+use crate::layout::{FrontendKey, comment};
+use crate::name::Name;
+use crate::resolve::View;
+use crate::route::{Backend, Frontend, FrontendAddress, FrontendKind, Handling, Pool, Route};
+
+/// Lowers the routes of one Service.
+#[must_use]
+pub fn lower(view: View<'_>, routes: &[Route<'_>]) -> Fragment {
+    let mut fragment = Fragment::default();
+    for route in routes {
+        let mut lowering = Lowering { view, route, fragment: &mut fragment };
+        lowering.pools();
+        lowering.external();
+        lowering.sources();
+        for frontend in &route.frontends {
+            lowering.claim(frontend);
+        }
+        lowering.hairpin();
+        if !fragment.families.contains(&route.family) {
+            fragment.families.push(route.family);
+        }
+    }
+    fragment.shared.sort_unstable();
+    fragment.shared.dedup();
+    fragment
+}
+
+/// A route on its way into a fragment.
+struct Lowering<'a> {
+    view: View<'a>,
+    route: &'a Route<'a>,
+    fragment: &'a mut Fragment,
+}
+
+impl Lowering<'_> {
+    fn add_chain(&mut self, table: TableName, name: Name, rules: Vec<Rule>) {
+        let Route { family, port, .. } = self.route;
+        self.fragment.chains.push(OwnChain { family: *family, table, name, port: port.clone(), rules });
+    }
+
+    fn pools(&mut self) {
+        let route = self.route;
+        for pool in [Pool::Cluster, Pool::Local].into_iter().filter(|pool| route.uses(*pool)) {
+            let backends = route.backends(pool);
+            let mut rules = Vec::with_capacity(backends.len() * 2);
+            if let Some(seconds) = route.affinity_seconds {
+                rules.extend(backends.iter().map(|backend| self.stay(backend, seconds)));
+            }
+            let left = (1..=u32::try_from(backends.len()).unwrap_or(u32::MAX)).rev();
+            rules.extend(backends.iter().zip(left).map(|(backend, left)| self.pick(backend, left)));
+            self.add_chain(TableName::Nat, pool_chain(&route.port, pool), rules);
+        }
+    }
+
+    /// A client that this backend knows goes there again.
+    fn stay(&self, backend: &Backend<'_>, seconds: u32) -> Rule {
+        let list = clients_list(&self.route.port, backend.address);
+        self.dnat(backend).when(Match::Recent { list, action: Recent::Update { seconds } })
+    }
+
+    /// One of those that are left, each equally likely.
+    fn pick(&self, backend: &Backend<'_>, left: u32) -> Rule {
+        let mut rule = self.dnat(backend);
+        if left > 1 {
+            rule = rule.when(Match::Random(Odds::one_in(left)));
+        }
+        if self.route.affinity_seconds.is_some() {
+            // Behind the draw, so that only the client that goes there is noted.
+            let list = clients_list(&self.route.port, backend.address);
+            rule = rule.when(Match::Recent { list, action: Recent::Set });
+        }
+        rule.comment(backend.pod.map(|pod| comment(pod.text())))
+    }
+
+    fn dnat(&self, backend: &Backend<'_>) -> Rule {
+        Rule { protocol: Some(self.route.port.protocol), ..Rule::new(Target::Dnat(backend.address)) }
+    }
+
+    /// `externalTrafficPolicy: Cluster`: any backend, masqueraded. `Local`: traffic from this cluster's pods and from the
+    /// node itself may use every backend, all other traffic only the local ones, with its source kept.
+    fn external(&mut self) {
+        let route = self.route;
+        let every = pool_chain(&route.port, Pool::Cluster);
+        let masquerade = || Rule::jump(chain::MASQUERADE_LATER);
+        let rules = if route.has(&[Handling::External]) {
+            vec![masquerade(), Rule::goto(every)]
+        } else if route.has(&[Handling::ExternalLocal]) {
+            let from_host = || Match::Local(AddressType::Source);
+            let mut rules = from_pods(self.view, route.family, &Target::Goto(every.clone()));
+            rules.push(masquerade().when(from_host()));
+            rules.push(Rule::goto(every).when(from_host()));
+            if route.uses(Pool::Local) {
+                rules.push(Rule::goto(pool_chain(&route.port, Pool::Local)));
+            }
+            rules
+        } else {
+            return;
+        };
+        self.add_chain(TableName::Nat, external_chain(&route.port), rules);
+    }
+
+    /// All load-balancer addresses of a route have the same sources.
+    fn sources(&mut self) {
+        let Some(sources) = self.route.frontends.iter().find_map(|frontend| frontend.sources.as_ref()) else {
+            return;
+        };
+        let mut rules: Vec<Rule> =
+            sources.iter().map(|network| Rule::new(Target::Return).from(*network)).collect();
+        rules.push(Rule::new(Target::Drop));
+        self.add_chain(TableName::Mangle, sources_chain(&self.route.port), rules);
+    }
+
+    /// The rules that make a frontend work. What cannot be served is refused behind NAT, where local clients are met as
+    /// well, and until then kept from a node port that may be at the same address.
+    fn claim(&mut self, frontend: &Frontend) {
+        let mut entries = Vec::new();
+        let mut add = |chain, rule: Rule| entries.push(Entry { family: self.route.family, chain, rule });
+        let served = !matches!(frontend.handling, Handling::Reject | Handling::Drop);
+        match frontend.at {
+            FrontendAddress::Address(address, port) => {
+                let target = if served { self.serve(frontend) } else { Target::Return };
+                let rule = Rule::new(target).comment(Some(self.comment()));
+                add(SharedChain::Address(address), rule.on(self.route.port.protocol, port.get()));
+                let rule = |target| Rule::new(target).to(host(address));
+                if let Some(target) = self.refusal(frontend.handling) {
+                    let rule = rule(target).comment(Some(self.comment()));
+                    add(SharedChain::NoEndpoints, rule.on(self.route.port.protocol, port.get()));
+                }
+                if frontend.sources.is_some() {
+                    let rule = rule(Target::Goto(sources_chain(&self.route.port)));
+                    add(SharedChain::Sources, rule.on(self.route.port.protocol, port.get()));
+                }
+                if frontend.kind == FrontendKind::ClusterIp {
+                    self.share(SharedChain::ClusterIps, rule(Target::Jump(Name::from(chain::REJECT))));
+                }
+            }
+            FrontendAddress::NodePort(port) => {
+                let rule = |target| {
+                    let rule = Rule::new(target).comment(Some(self.comment()));
+                    rule.on(self.route.port.protocol, port.get())
+                };
+                if served {
+                    add(SharedChain::NodePorts, rule(self.serve(frontend)));
+                }
+                if let Some(target) = self.refusal(frontend.handling) {
+                    add(SharedChain::NoEndpointsNodePorts, rule(target));
+                }
+            }
+        }
+        let Route { family, port, .. } = self.route;
+        let key = FrontendKey { family: *family, at: frontend.at, protocol: port.protocol };
+        self.fragment.claims.push(Claim { frontend: key, port: port.clone(), entries });
+    }
+
+    fn serve(&self, frontend: &Frontend) -> Target {
+        let port = &self.route.port;
+        Target::Goto(match frontend.handling {
+            Handling::Internal(pool) => pool_chain(port, pool),
+            _ => external_chain(port),
+        })
+    }
+
+    fn refusal(&self, handling: Handling) -> Option<Target> {
+        match handling {
+            Handling::Reject => Some(Target::Jump(Name::from(chain::REJECT))),
+            Handling::Drop => Some(Target::Drop),
+            Handling::ExternalLocal if self.route.local.is_empty() => Some(Target::Drop),
+            Handling::Internal(_) | Handling::External | Handling::ExternalLocal => None,
+        }
+    }
+
+    fn comment(&self) -> Name {
+        comment(self.route.port.text())
+    }
+
+    /// Only pods of this node can be both ends of a connection through it.
+    fn hairpin(&mut self) {
+        let route = self.route;
+        for backend in route.cluster.iter().chain(&route.local).filter(|backend| backend.maybe_here) {
+            let address: IpAddr = backend.address.ip();
+            let rule = Rule::new(Target::Masquerade).from(host(address)).to(host(address));
+            self.share(SharedChain::Hairpin, rule);
+        }
+    }
+
+    fn share(&mut self, chain: SharedChain, rule: Rule) {
+        self.fragment.shared.push(Entry { family: self.route.family, chain, rule });
+    }
+}
