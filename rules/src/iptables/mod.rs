@@ -1,7 +1,7 @@
 //! The iptables back end: the same routes as iptables rules, for nodes whose kernel or neighbours still need them.
 //!
 //! [`compile`] gives the rules of both families; they can be verified, printed for `iptables-restore`, compared with
-//! what `iptables-save` says is there.
+//! what `iptables-save` says is there, and simulated.
 //!
 //! # The rules
 //!
@@ -42,6 +42,7 @@ mod parse;
 mod program;
 mod rule;
 mod script;
+mod simulate;
 mod verify;
 
 pub use chain::{Chain, Ruleset, Table, TableName, built_in};
@@ -54,4 +55,5 @@ pub use names::{MAX_CHAIN, PREFIX};
 pub use parse::{ParseError, parse};
 pub use rule::{AddressType, Interface, Match, Odds, Recent, Rule, State, Target};
 pub use script::{heading, script};
+pub use simulate::simulate;
 pub use verify::{Fault, Violation, verify};

@@ -11,24 +11,24 @@ use crate::ruleset::Hook;
 
 /// All that rules can change about a packet and its connection. Two ways with equal transits have the same future.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Transit {
-    pub(super) source: IpAddr,
+pub(crate) struct Transit {
+    pub(crate) source: IpAddr,
     /// `None` once it is a random one.
-    pub(super) source_port: Option<u16>,
-    pub(super) destination: SocketAddr,
+    pub(crate) source_port: Option<u16>,
+    pub(crate) destination: SocketAddr,
     /// `None` on the way out of this host.
-    pub(super) interface: Option<Name>,
-    pub(super) mark: u32,
-    pub(super) dnat: Mapping,
-    pub(super) snat: Mapping,
+    pub(crate) interface: Option<Name>,
+    pub(crate) mark: u32,
+    pub(crate) dnat: Mapping,
+    pub(crate) snat: Mapping,
     /// Whether connection tracking has taken the connection into its table (`IPS_CONFIRMED`).
-    pub(super) confirmed: bool,
-    pub(super) effects: Vec<Effect>,
+    pub(crate) confirmed: bool,
+    pub(crate) effects: Vec<Effect>,
 }
 
 /// How far the kernel is with one of a connection's two address translations (`nf_nat_initialized`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mapping {
+pub(crate) enum Mapping {
     /// No nat hook has been passed that decides on it.
     Undecided,
     /// The address stays (`nf_nat_alloc_null_binding`).
@@ -45,13 +45,13 @@ impl Mapping {
 
 /// Which of the two translations a nat hook decides on (`HOOK2MANIP`).
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manip {
+pub(crate) enum Manip {
     Source,
     Destination,
 }
 
 impl Manip {
-    pub(super) fn of(hook: Hook) -> Option<Self> {
+    pub(crate) fn of(hook: Hook) -> Option<Self> {
         match hook {
             Hook::Prerouting | Hook::Output => Some(Self::Destination),
             Hook::Input | Hook::Postrouting => Some(Self::Source),
@@ -61,7 +61,7 @@ impl Manip {
 }
 
 impl Transit {
-    pub(super) fn new(packet: &Packet) -> Self {
+    pub(crate) fn new(packet: &Packet) -> Self {
         let interface = match &packet.origin {
             Origin::Network { interface } => Some(interface.clone()),
             Origin::Host => None,
@@ -85,7 +85,7 @@ impl Transit {
         }
     }
 
-    pub(super) fn mapping(&self, manip: Manip) -> Mapping {
+    pub(crate) fn mapping(&self, manip: Manip) -> Mapping {
         match manip {
             Manip::Source => self.snat,
             Manip::Destination => self.dnat,
@@ -93,7 +93,7 @@ impl Transit {
     }
 
     /// The null binding of a nat hook none of whose chains said anything.
-    pub(super) fn keep(&mut self, manip: Manip) {
+    pub(crate) fn keep(&mut self, manip: Manip) {
         let mapping = match manip {
             Manip::Source => &mut self.snat,
             Manip::Destination => &mut self.dnat,
@@ -105,13 +105,13 @@ impl Transit {
 
     /// Gives the packet a new destination. The connection counts as translated only where that differs from what the
     /// packet was sent to (`nf_nat_setup_info`).
-    pub(super) fn redirect(&mut self, destination: SocketAddr) {
+    pub(crate) fn redirect(&mut self, destination: SocketAddr) {
         self.dnat = Mapping::changed(self.destination != destination);
         self.destination = destination;
     }
 
     /// Gives the packet a source of this host and a random port.
-    pub(super) fn masquerade(&mut self, environment: &Environment) {
+    pub(crate) fn masquerade(&mut self, environment: &Environment) {
         self.snat = Mapping::Changed;
         self.source = environment.masquerade_source(Family::of(self.source)).unwrap_or(self.source);
         self.source_port = None;
@@ -120,16 +120,16 @@ impl Transit {
 
 /// One way to somewhere: how likely it is, and the steps that it took.
 #[derive(Clone)]
-pub(super) struct Way<T> {
-    pub(super) probability: Probability,
-    pub(super) trail: T,
+pub(crate) struct Way<T> {
+    pub(crate) probability: Probability,
+    pub(crate) trail: T,
 }
 
 /// Ways by what they lead to; ways to the same are one.
-pub(super) struct Ways<K, T>(BTreeMap<K, Way<T>>);
+pub(crate) struct Ways<K, T>(BTreeMap<K, Way<T>>);
 
 /// Packets at one point of the program.
-pub(super) type Flows<T> = Ways<Transit, T>;
+pub(crate) type Flows<T> = Ways<Transit, T>;
 
 impl<K, T> Default for Ways<K, T> {
     fn default() -> Self {
@@ -139,7 +139,7 @@ impl<K, T> Default for Ways<K, T> {
 
 impl<K: Ord, T> Ways<K, T> {
     /// Adds a way; where there is one already, that one's trail stays.
-    pub(super) fn add(&mut self, key: K, way: Way<T>) {
+    pub(crate) fn add(&mut self, key: K, way: Way<T>) {
         match self.0.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(way);
@@ -148,24 +148,24 @@ impl<K: Ord, T> Ways<K, T> {
         }
     }
 
-    pub(super) fn add_all(&mut self, others: Self) {
+    pub(crate) fn add_all(&mut self, others: Self) {
         for (key, way) in others {
             self.add(key, way);
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Parts the ways that satisfy the condition from the others.
-    pub(super) fn partition(self, condition: impl Fn(&K) -> bool) -> (Self, Self) {
+    pub(crate) fn partition(self, condition: impl Fn(&K) -> bool) -> (Self, Self) {
         let (yes, no) = self.0.into_iter().partition(|(key, _)| condition(key));
         (Self(yes), Self(no))
     }
 
     /// Changes what the ways lead to; those that then lead to the same become one.
-    pub(super) fn map<L: Ord>(self, mut change: impl FnMut(K, &mut T) -> L) -> Ways<L, T> {
+    pub(crate) fn map<L: Ord>(self, mut change: impl FnMut(K, &mut T) -> L) -> Ways<L, T> {
         let mut changed = Ways::default();
         for (key, mut way) in self {
             let key = change(key, &mut way.trail);

@@ -1,9 +1,12 @@
 //! The way of a packet from hook to hook.
 
 use super::chain_walk::Walk;
-use super::flow::{Flows, Manip, Mapping, Transit, Way};
+use super::flow::{Flows, Manip, Mapping, Transit, Way, Ways};
 use super::trace::Trail;
-use super::{Connection, Delivery, Fate, Origin, Outcome, Probability, Receiver, SimulateError, Step};
+use super::{
+    Connection, Delivery, Environment, Fate, Origin, Outcome, Packet, Probability, Receiver, SimulateError,
+    Step,
+};
 use crate::name::Name;
 use crate::ruleset::{BaseHook, Chain, ChainType, Hook};
 
@@ -18,13 +21,26 @@ const LOOPBACK: &str = "lo";
 
 type BaseChain<'a> = (&'a Name, &'a Chain, BaseHook);
 
-impl<'a, T: Trail> Walk<'a, T> {
+/// A packet's passage through the hooks, which is the same for nftables and iptables.
+pub(crate) trait Passage<T: Trail> {
+    /// The packet.
+    fn packet(&self) -> &Packet;
+
+    /// The host.
+    fn environment(&self) -> &Environment;
+
+    /// The outcomes so far.
+    fn outcomes(&mut self) -> &mut Ways<Outcome, T>;
+
+    /// Sends packets through the rules of a hook and gives those that pass it.
+    fn hook(&mut self, hook: Hook, flows: Flows<T>) -> Result<Flows<T>, SimulateError>;
+
     /// Sends the packet through all its hooks; afterwards all outcomes are known.
-    pub(super) fn run(&mut self) -> Result<(), SimulateError> {
+    fn run(&mut self) -> Result<(), SimulateError> {
         let mut flows = Flows::default();
         let way = Way { probability: Probability::certain(), trail: T::default() };
-        flows.add(Transit::new(self.packet), way);
-        match self.packet.origin {
+        flows.add(Transit::new(self.packet()), way);
+        match self.packet().origin {
             Origin::Network { .. } => self.arrive(flows),
             Origin::Host => self.leave(flows),
         }
@@ -60,7 +76,7 @@ impl<'a, T: Trail> Walk<'a, T> {
 
     /// Parts the packets for this host from those for others.
     fn route(&self, flows: Flows<T>) -> (Flows<T>, Flows<T>) {
-        let is_local = |transit: &Transit| self.environment.is_local(transit.destination.ip());
+        let is_local = |transit: &Transit| self.environment().is_local(transit.destination.ip());
         let flows = flows.map(|transit, trail| {
             let receiver = if is_local(&transit) { Receiver::Host } else { Receiver::Network };
             trail.push(|| Step::Route(receiver));
@@ -77,11 +93,44 @@ impl<'a, T: Trail> Walk<'a, T> {
                 dnat: transit.dnat == Mapping::Changed,
                 masqueraded: transit.snat == Mapping::Changed,
             };
-            self.outcomes.add(Outcome { fate: Fate::Delivered(delivery), effects: transit.effects }, way);
+            self.outcomes().add(Outcome { fate: Fate::Delivered(delivery), effects: transit.effects }, way);
         }
     }
 
-    /// Sends packets through the base chains of a hook and gives those that pass it.
+    /// Translates the packets that have passed the nat rules of a hook; whose translation no rule has decided on, it stays
+    /// as it is.
+    fn translated(&self, manip: Manip, flows: Flows<T>) -> Flows<T> {
+        flows.map(|mut transit, _| {
+            transit.keep(manip);
+            self.translate_established(manip, &mut transit);
+            transit
+        })
+    }
+
+    /// Packets of an established connection are translated as its first one was.
+    fn translate_established(&self, manip: Manip, transit: &mut Transit) {
+        let Connection::Established { dnat, masqueraded } = self.packet().connection else { return };
+        match (manip, dnat) {
+            (Manip::Destination, Some(destination)) => transit.destination = destination,
+            (Manip::Source, _) if masqueraded => transit.masquerade(self.environment()),
+            _ => {}
+        }
+    }
+}
+
+impl<T: Trail> Passage<T> for Walk<'_, T> {
+    fn packet(&self) -> &Packet {
+        self.packet
+    }
+
+    fn environment(&self) -> &Environment {
+        self.environment
+    }
+
+    fn outcomes(&mut self) -> &mut Ways<Outcome, T> {
+        &mut self.outcomes
+    }
+
     fn hook(&mut self, hook: Hook, mut flows: Flows<T>) -> Result<Flows<T>, SimulateError> {
         if flows.is_empty() {
             return Ok(flows);
@@ -103,7 +152,9 @@ impl<'a, T: Trail> Walk<'a, T> {
         flows = self.translate(manip, &nat, flows)?;
         self.through(after, flows)
     }
+}
 
+impl<'a, T: Trail> Walk<'a, T> {
     /// The base chains of a hook by their priorities: the nat chains, and all others.
     fn base_chains(&self, hook: Hook) -> (Vec<BaseChain<'a>>, Vec<BaseChain<'a>>) {
         let chains = self.table.chains.iter();
@@ -135,20 +186,6 @@ impl<'a, T: Trail> Walk<'a, T> {
             decided.add_all(done);
         }
         decided.add_all(asking);
-        Ok(decided.map(|mut transit, _| {
-            transit.keep(manip);
-            self.translate_established(manip, &mut transit);
-            transit
-        }))
-    }
-
-    /// Packets of an established connection are translated as its first one was.
-    fn translate_established(&self, manip: Manip, transit: &mut Transit) {
-        let Connection::Established { dnat, masqueraded } = self.packet.connection else { return };
-        match (manip, dnat) {
-            (Manip::Destination, Some(destination)) => transit.destination = destination,
-            (Manip::Source, _) if masqueraded => transit.masquerade(self.environment),
-            _ => {}
-        }
+        Ok(self.translated(manip, decided))
     }
 }

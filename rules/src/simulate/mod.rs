@@ -33,16 +33,16 @@ mod chain_walk;
 mod environment;
 mod error;
 mod facts;
-mod flow;
+pub(crate) mod flow;
 mod fork;
-mod hooks;
+pub(crate) mod hooks;
 mod machine;
 mod outcome;
 mod packet;
 mod probability;
 mod registers;
 mod sets;
-mod trace;
+pub(crate) mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +56,7 @@ pub use trace::Step;
 
 use chain_walk::Walk;
 use flow::Ways;
+use hooks::Passage as _;
 use trace::{Path, Trail};
 
 use crate::ruleset::{Ruleset, Table};
@@ -110,17 +111,21 @@ fn walk<T: Trail>(
     let family = packet.family()?;
     let none = Table::default();
     let table = ruleset.tables.get(&family).unwrap_or(&none);
-    let budget = Budget(STEP_LIMIT);
+    let budget = Budget::new();
     let mut walk = Walk { family, table, packet, environment, budget, outcomes: Ways::default() };
     walk.run()?;
     Ok(walk.outcomes)
 }
 
 /// How many more instructions may be executed.
-struct Budget(u64);
+pub(crate) struct Budget(u64);
 
 impl Budget {
-    fn spend(&mut self, steps: u64) -> Result<(), Fault> {
+    pub(crate) fn new() -> Self {
+        Self(STEP_LIMIT)
+    }
+
+    pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Fault> {
         self.0 = self.0.checked_sub(steps).ok_or(Fault::TooManySteps)?;
         Ok(())
     }

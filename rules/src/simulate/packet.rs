@@ -59,7 +59,7 @@ impl Packet {
     }
 
     /// The family of its addresses.
-    pub(super) fn family(&self) -> Result<Family, SimulateError> {
+    pub(crate) fn family(&self) -> Result<Family, SimulateError> {
         let family = Family::of(self.source.ip());
         if family == Family::of(self.destination.ip()) {
             Ok(family)

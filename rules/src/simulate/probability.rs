@@ -35,13 +35,26 @@ impl Probability {
     }
 
     /// This times `part / whole`.
-    pub(super) fn share(&self, part: u64, whole: NonZeroU64) -> Self {
-        Self(&self.0 * Ratio::new(BigUint::from(part), BigUint::from(whole.get())))
+    pub(crate) fn share(&self, part: u64, whole: NonZeroU64) -> Self {
+        let numer = self.0.numer() * part;
+        let denom = self.0.denom() * whole.get();
+        // iptables draws among 2^31 numbers for each backend. What a thousand draws multiply up to takes long to reduce,
+        // unless it is known that nothing but 2 can be cancelled.
+        let twos = denom.trailing_zeros().unwrap_or(0);
+        if twos + 1 == denom.bits() {
+            let common = numer.trailing_zeros().unwrap_or(twos).min(twos);
+            return Self(Ratio::new_raw(numer >> common, denom >> common));
+        }
+        Self(Ratio::new(numer, denom))
     }
 
     /// Adds the probability of another way to the same end.
-    pub(super) fn add(&mut self, other: &Self) {
-        self.0 += &other.0;
+    pub(crate) fn add(&mut self, other: &Self) {
+        if self.0.is_zero() {
+            self.0.clone_from(&other.0);
+        } else {
+            self.0 += &other.0;
+        }
     }
 
     /// The nearest floating-point number, for people and for statistics.

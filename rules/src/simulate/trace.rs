@@ -66,7 +66,7 @@ pub enum Step {
 /// What the walk writes its steps to.
 ///
 /// Paths are cloned wherever the packet's way forks, so both kinds are cheap to clone.
-pub(super) trait Trail: Clone + Default {
+pub(crate) trait Trail: Clone + Default {
     /// Adds a step, which is only made where it is kept.
     fn push(&mut self, step: impl FnOnce() -> Step);
 }
@@ -78,7 +78,7 @@ impl Trail for () {
 
 /// All steps, last first, in a list whose tails are shared by the ways that fork from it.
 #[derive(Clone, Default)]
-pub(super) struct Path(Option<Arc<Node>>);
+pub(crate) struct Path(Option<Arc<Node>>);
 
 struct Node {
     step: Step,
@@ -94,7 +94,7 @@ impl Trail for Path {
 
 impl Path {
     /// The steps, first one first.
-    pub(super) fn steps(&self) -> Vec<Step> {
+    pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps: Vec<Step> = std::iter::successors(self.0.as_deref(), |node| node.before.0.as_deref())
             .map(|node| node.step.clone())
             .collect();

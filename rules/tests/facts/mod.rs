@@ -55,8 +55,8 @@ pub fn observed(outcomes: Outcomes) -> BTreeMap<Fact, Probability> {
     facts
 }
 
-/// Every outcome of the packet in the world where the kernel holds that ruleset.
-pub fn simulated(world: &World, ruleset: &Ruleset, packet: &Packet) -> Outcomes {
+/// The packet and the host as simulators take them, with no client remembered.
+pub fn scene(world: &World, packet: &Packet) -> (Environment, simulate::Packet) {
     let origin = match &packet.origin {
         Origin::LocalProcess => simulate::Origin::Host,
         Origin::LocalPod(interface) | Origin::Outside(interface) => {
@@ -67,14 +67,19 @@ pub fn simulated(world: &World, ruleset: &Ruleset, packet: &Packet) -> Outcomes 
     let destination = SocketAddr::new(packet.destination, packet.port);
     let mut environment = Environment::default();
     environment.local.extend(&world.environment.local_addresses);
+    (environment, simulate::Packet::new(packet.protocol, source, destination, origin))
+}
+
+/// Every outcome of the packet in the world where the kernel holds that ruleset.
+pub fn simulated(world: &World, ruleset: &Ruleset, packet: &Packet) -> Outcomes {
+    let (mut environment, simulated) = scene(world, packet);
     if let Some(backend) = remembered(world, packet) {
         let key = Value::new().addr(packet.source).addr(packet.destination);
         let key = key.protocol(packet.protocol).port(packet.port);
         let data = Value::new().addr(backend.ip()).port(backend.port());
         environment.insert(packet.family(), Name::from(set::AFFINITY), key, data);
     }
-    let packet = simulate::Packet::new(packet.protocol, source, destination, origin);
-    simulate(ruleset, &environment, &packet).unwrap()
+    simulate(ruleset, &environment, &simulated).unwrap()
 }
 
 /// The affinity entry that the kernel holds. One to a backend that the client may not use any more is deleted when the
