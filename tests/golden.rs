@@ -2,7 +2,8 @@
 //!
 //! `golden/CASE/` holds manifests, `options` (command-line options, `#` begins a comment) and `expected.nft`, what
 //! `svcnat render` prints. Where there is a folder `next`, its manifests are the state after a change, and
-//! `transaction.nft` is the script that leads there. `BLESS=1 cargo test --test golden` writes both anew.
+//! `transaction.nft` is the script that leads there. `expected.iptables` and `change.iptables` are the same with
+//! `--proxy-mode iptables`. `BLESS=1 cargo test --test golden` writes them anew.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,12 +14,14 @@
 
 mod golden_support;
 
-use golden_support::{Case, in_namespace, list, load, unified_diff};
+use golden_support::{Case, in_namespace, list, load, run, unified_diff};
 use svcnat::netlink::{Netlink, Options, encode};
 use svcnat_rules::compile::{Compiled, compile};
 use svcnat_rules::diff::diff;
 use svcnat_rules::installed::Installed;
+use svcnat_rules::iptables;
 use svcnat_rules::layout::{Slots, slots_in};
+use svcnat_rules::net::Family;
 use svcnat_rules::nft;
 use svcnat_rules::ruleset::Ruleset;
 use svcnat_rules::transaction::Transaction;
@@ -158,5 +161,84 @@ fn a_transaction_does_the_same_as_script_and_as_batch() {
         } else {
             Err(unified_diff("nft -f", &by_nft, "netlink", &by_netlink))
         }
+    });
+}
+
+#[test]
+fn every_case_compiles_to_its_iptables_rules() {
+    for_every_case(|case| {
+        let config = case.iptables_config()?;
+        let compiled = iptables::compile(&case.cluster()?, &config);
+        if let Some(violation) = iptables::verify(&compiled.ruleset).first() {
+            return Err(violation.to_string());
+        }
+        let script = iptables::script(&compiled.ruleset, &compiled.notes()).to_string();
+        case.compare("expected.iptables", &script)?;
+        if let Some(next) = case.next_cluster()? {
+            let next = iptables::compile(&next, &config);
+            let installed = iptables::Installed::from(&compiled.ruleset);
+            let change = iptables::diff(&next.ruleset, &installed);
+            case.compare("change.iptables", &change.to_string())?;
+        }
+        Ok(())
+    });
+}
+
+/// The programs of a family, in both variants.
+fn programs(family: Family) -> [(String, String); 2] {
+    let name = if family == Family::Ipv4 { "iptables" } else { "ip6tables" };
+    ["nft", "legacy"].map(|variant| (format!("{name}-{variant}-restore"), format!("{name}-{variant}-save")))
+}
+
+/// Loads the part of a script that is for a family, first as a test, and reads what is there then.
+fn restore(
+    script: &str,
+    family: Family,
+    (restore, save): &(String, String),
+) -> Result<iptables::Installed, String> {
+    let (_, part) = script.split_once(iptables::heading(family)).unwrap_or_default();
+    let part = part.split("\n# ").next().map(|part| format!("{}\n", part.trim_end())).unwrap_or_default();
+    if part.contains("COMMIT") {
+        run(restore, &["--noflush", "--test"], &part)?;
+        run(restore, &["--noflush", "-w", "5"], &part)?;
+    }
+    let tables = iptables::parse(&run(save, &[], "")?).map_err(|error| format!("{save}: {error}"))?;
+    Ok(iptables::Installed { families: [(family, tables)].into() })
+}
+
+/// One family of a ruleset.
+fn of_family(ruleset: &iptables::Ruleset, family: Family) -> iptables::Ruleset {
+    let tables = ruleset.families.get(&family).map(|tables| (family, tables.clone()));
+    iptables::Ruleset { families: tables.into_iter().collect() }
+}
+
+#[test]
+fn iptables_of_both_variants_holds_what_the_script_says() {
+    for_every_case(|case| {
+        let config = case.iptables_config()?;
+        let first = iptables::compile(&case.cluster()?, &config).ruleset;
+        let next = case.next_cluster()?.map(|next| iptables::compile(&next, &config).ruleset);
+        for family in Family::ALL {
+            let (first, next) =
+                (of_family(&first, family), next.as_ref().map(|next| of_family(next, family)));
+            for programs in programs(family) {
+                in_namespace(|| {
+                    let mut installed =
+                        restore(&iptables::script(&first, &[]).to_string(), family, &programs)?;
+                    let left = iptables::diff(&first, &installed).to_string();
+                    for wanted in next.iter().chain([&iptables::Ruleset::default()]) {
+                        let change = iptables::diff(wanted, &installed).to_string();
+                        let there = restore(&change, family, &programs)?;
+                        let left = left.clone() + &iptables::diff(wanted, &there).to_string();
+                        if !left.is_empty() {
+                            return Err(format!("{}: left to do:\n{left}", programs.0));
+                        }
+                        installed = there;
+                    }
+                    if installed.is_empty() { Ok(()) } else { Err(format!("{installed:?} is left")) }
+                })?;
+            }
+        }
+        Ok(())
     });
 }

@@ -18,7 +18,7 @@ pub(super) struct Desired {
 impl Desired {
     /// Reads the manifests.
     pub(super) fn read(manifests: &ManifestOptions, rules: &RuleOptions) -> Result<Self, Failure> {
-        let config = rules.config()?;
+        let config = rules.load_nftables()?;
         let cluster = manifests.read(&config.node_name)?.cluster;
         Ok(Self { cluster, config })
     }

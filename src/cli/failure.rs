@@ -48,6 +48,9 @@ pub enum Failure {
     /// The compiler made a ruleset that breaks its own rules: a defect of svcnat, found before it did harm.
     #[error("svcnat made an invalid ruleset, nothing was done; please report it: {0}")]
     Invalid(#[from] svcnat_rules::verify::Violation),
+    /// The same of iptables rules.
+    #[error("svcnat made invalid iptables rules, nothing was done; please report it: {0}")]
+    InvalidIptables(#[from] svcnat_rules::iptables::Violation),
     /// The rules, read from the kernel or made, cannot be followed.
     #[error("cannot tell what becomes of the packet: {0}")]
     Simulate(#[from] SimulateError),
@@ -71,6 +74,7 @@ impl Failure {
             | Self::Commit(_)
             | Self::Encode(_)
             | Self::Invalid(_)
+            | Self::InvalidIptables(_)
             | Self::Simulate(_)
             | Self::KubeProxy(_) => 4,
             Self::Output(_) => 5,

@@ -9,7 +9,7 @@ use svcnat_rules::net::Cidr;
 use super::Failure;
 use crate::manifests::{self, Manifests};
 pub(super) use crate::settings::interface_name;
-use crate::settings::{Flags, Source};
+use crate::settings::{Flags, Loaded, Mode, Source};
 
 /// Where the state of the cluster comes from.
 #[derive(Debug, Args)]
@@ -83,7 +83,8 @@ pub struct RuleOptions {
     #[arg(long, value_name = "BIT", visible_alias = "iptables-masquerade-bit")]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=31))]
     masquerade_bit: Option<u8>,
-    /// Where node ports are served: `primary`, or networks separated by commas [default: primary]
+    /// Where node ports are served: `primary`, or networks separated by commas [default: primary; with --proxy-mode
+    /// iptables, every local address but loopback]
     ///
     /// `primary` is the Node's first address of each family, or every local address but loopback where no Node is
     /// known. With networks, it is the local addresses inside them, whichever those are at the time; 0.0.0.0/0 and ::/0
@@ -93,7 +94,7 @@ pub struct RuleOptions {
     /// The packet filter that is programmed: nftables or iptables [default: nftables]
     #[arg(long, value_name = "MODE")]
     proxy_mode: Option<String>,
-    /// How backends are picked in the kernel [default: auto]
+    /// How backends are picked in the kernel; with --proxy-mode iptables there is only one way [default: auto]
     #[arg(long, value_enum)]
     layout: Option<LayoutOption>,
     /// With the layout `maps`: comment each backend with its Pod, as the layout `chains` always does
@@ -144,19 +145,33 @@ enum LayoutOption {
 }
 
 impl RuleOptions {
-    /// The options as the compiler takes them.
+    /// The options as the compiler takes them, and the packet filter that is programmed.
     ///
     /// # Errors
     ///
     /// [`Failure::Settings`] for options that contradict each other or that lack another one.
-    pub fn config(&self) -> Result<Config, Failure> {
+    pub fn load(&self) -> Result<(Config, Mode), Failure> {
         let mut flags = Flags::default();
         self.fill(&mut flags);
-        let loaded = Source { config: None, flags }.load()?;
-        for note in &loaded.notes {
+        let Loaded { settings, notes } = Source { config: None, flags }.load()?;
+        for note in &notes {
             tracing::info!("{note}");
         }
-        Ok(loaded.settings.rules)
+        Ok((settings.rules, settings.mode))
+    }
+
+    /// The same for what there is in nftables only.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] with any other mode too.
+    pub(super) fn load_nftables(&self) -> Result<Config, Failure> {
+        match self.load()? {
+            (config, Mode::Nftables) => Ok(config),
+            (_, Mode::Iptables) => {
+                Err(Failure::Usage("this command knows --proxy-mode nftables only".to_owned()))
+            }
+        }
     }
 
     /// Adds what was given to the flags that settings are made of.

@@ -2,15 +2,17 @@
 
 use clap::Args;
 use svcnat_rules::layout::Slots;
-use svcnat_rules::nft;
+use svcnat_rules::{iptables, nft};
 
 use super::{Failure, ManifestOptions, RuleOptions, output};
 use crate::compiler;
+use crate::settings::Mode;
 
-/// Print the nft script that the manifests compile to; nothing is applied
+/// Print the script that the manifests compile to; nothing is applied
 ///
-/// The script replaces our tables as a whole and can be loaded with `nft -f`. It does not depend on what is in the
-/// kernel: the same manifests and options give the same bytes.
+/// An nft script replaces our tables as a whole and can be loaded with `nft -f`. With --proxy-mode iptables, each family has
+/// a part for a program of its own, and is meant for a host that has no chains of ours yet. Neither depends on what is in
+/// the kernel: the same manifests and options give the same bytes.
 #[derive(Debug, Args)]
 pub(super) struct Render {
     #[command(flatten)]
@@ -21,11 +23,18 @@ pub(super) struct Render {
 
 impl Render {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let config = self.rules.config()?;
+        let (config, mode) = self.rules.load()?;
         let manifests = self.manifests.read(&config.node_name)?;
-        let compiled = compiler::compile(&manifests.cluster, &config, &Slots::default())?;
-        let notes: Vec<String> =
-            compiled.conflicts.iter().map(|conflict| format!("conflict: {conflict}")).collect();
-        output::print(nft::script(&compiled.ruleset, &notes))
+        match mode {
+            Mode::Nftables => {
+                let compiled = compiler::compile(&manifests.cluster, &config, &Slots::default())?;
+                let notes = compiled.conflicts.iter().map(|conflict| format!("conflict: {conflict}"));
+                output::print(nft::script(&compiled.ruleset, &notes.collect::<Vec<_>>()))
+            }
+            Mode::Iptables => {
+                let compiled = compiler::compile_iptables(&manifests.cluster, &config)?;
+                output::print(iptables::script(&compiled.ruleset, &compiled.notes()))
+            }
+        }
     }
 }

@@ -51,7 +51,17 @@ impl Case {
     }
 
     pub fn config(&self) -> Result<Config, String> {
-        self.options(&self.folder)?.rules.config().map_err(|error| error.to_string())
+        self.config_with(&[])
+    }
+
+    /// The options with `--proxy-mode iptables`.
+    pub fn iptables_config(&self) -> Result<Config, String> {
+        self.config_with(&["--proxy-mode", "iptables"])
+    }
+
+    fn config_with(&self, more: &[&str]) -> Result<Config, String> {
+        let loaded = self.options(&self.folder, more)?.rules.load();
+        loaded.map(|(config, _)| config).map_err(|error| error.to_string())
     }
 
     pub fn cluster(&self) -> Result<Cluster, String> {
@@ -84,17 +94,17 @@ impl Case {
         fs::read_to_string(self.folder.join("options")).map_err(|error| format!("options: {error}"))
     }
 
-    fn options(&self, manifests: &Path) -> Result<Options, String> {
+    fn options(&self, manifests: &Path, more: &[&str]) -> Result<Options, String> {
         let text = self.options_text()?;
         let words = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
         let head = ["case", "-f"].map(str::to_owned);
-        let arguments =
-            head.into_iter().chain([manifests.display().to_string()]).chain(words.map(str::to_owned));
+        let words = words.chain(more.iter().copied()).map(str::to_owned);
+        let arguments = head.into_iter().chain([manifests.display().to_string()]).chain(words);
         Options::try_parse_from(arguments).map_err(|error| error.to_string())
     }
 
     fn read(&self, folder: &Path) -> Result<Cluster, String> {
-        let options = self.options(folder)?;
+        let options = self.options(folder, &[])?;
         let config = self.config()?;
         let manifests = options.manifests.read(&config.node_name).map_err(|error| error.to_string())?;
         Ok(manifests.cluster)
@@ -119,26 +129,27 @@ pub fn in_namespace<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) ->
 
 /// `nft -f -`
 pub fn load(script: &str) -> Result<(), String> {
-    let mut child = Command::new("nft")
-        .args(["-f", "-"])
+    run("nft", &["-f", "-"], script).map(drop)
+}
+
+/// Runs a program to its end and gives its standard output.
+pub fn run(program: &str, arguments: &[&str], script: &str) -> Result<String, String> {
+    let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("nft: {error}"))?;
+        .map_err(|error| format!("{program}: {error}"))?;
     child.stdin.take().unwrap().write_all(script.as_bytes()).map_err(|error| error.to_string())?;
     let output = child.wait_with_output().map_err(|error| error.to_string())?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(format!("nft does not load this:\n{script}\n{}", String::from_utf8_lossy(&output.stderr)))
+    Err(format!("{program} does not take this:\n{script}\n{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// `nft list ruleset`
 pub fn list() -> Result<String, String> {
-    let output = Command::new("nft").args(["list", "ruleset"]).output().map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(format!("nft list: {} {}", output.status, String::from_utf8_lossy(&output.stderr)));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    run("nft", &["list", "ruleset"], "")
 }

@@ -30,6 +30,15 @@ pub struct Compiled {
     pub collisions: Vec<Collision>,
 }
 
+impl Compiled {
+    /// What people should know: who does not get what it wants.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let conflicts = self.conflicts.iter().map(|conflict| format!("conflict: {conflict}"));
+        conflicts.chain(self.collisions.iter().map(|collision| format!("conflict: {collision}"))).collect()
+    }
+}
+
 /// Two things whose chains would have the same name, since both names are hashed. That happens by chance once in 10^9 clusters
 /// of 10,000 Services.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -168,7 +168,11 @@ impl<'a> TableChange<'a> {
         self.summary.rules_removed += removed.len();
         let kept_tail = there.len().checked_sub(tail.len()).map(|at| there.split_at(at));
         match kept_tail {
-            Some((head, end)) if is_same(tail, end) && added.len() + removed.len() <= there.len() => {
+            Some((head, end))
+                if !unordered.is_empty()
+                    && is_same(tail, end)
+                    && added.len() + removed.len() <= there.len() =>
+            {
                 let (added, removed) = differing(unordered, head);
                 let delete = |rule| Edit::Delete { chain: name, rule };
                 let insert = |rule| Edit::Insert { chain: name, position: 0, rule };

@@ -123,7 +123,7 @@ impl Trace {
 
     /// By the rules that the manifests compile to.
     fn of_manifests(&self) -> Result<Explanation, Failure> {
-        let config = self.rules.config()?;
+        let config = self.rules.load_nftables()?;
         let cluster = self.manifests.read(&config.node_name)?.cluster;
         let compiled = compiler::compile(&cluster, &config, &Slots::default())?;
         let of_node = || cluster.node.as_ref().map(|node| node.addresses.clone()).unwrap_or_default();
