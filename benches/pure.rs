@@ -12,6 +12,7 @@ use svcnat_rules::compile::compile;
 use svcnat_rules::config::Layout;
 use svcnat_rules::diff::diff;
 use svcnat_rules::installed::Installed;
+use svcnat_rules::iptables;
 use svcnat_rules::layout::Slots;
 use svcnat_rules::net::Protocol;
 use svcnat_rules::nft;
@@ -46,6 +47,10 @@ fn compiles(criterion: &mut Criterion) {
                 large(bencher, || compile(black_box(&cluster), &config, &Slots::default()));
             });
         }
+        let config = config(Layout::Auto);
+        group.bench_function(BenchmarkId::new("iptables", size), |bencher| {
+            large(bencher, || iptables::compile(black_box(&cluster), &config));
+        });
     }
 }
 

@@ -84,7 +84,7 @@ struct Fold {
     compiled: Compiled,
     /// The Services' own chains, with whose they are.
     chains: BTreeMap<(Family, TableName, Name), (ServicePortName, Vec<Rule>)>,
-    entries: BTreeMap<Family, BTreeMap<SharedChain, BTreeSet<Rule>>>,
+    entries: BTreeMap<Family, BTreeMap<SharedChain, Vec<Rule>>>,
     winners: HashMap<FrontendKey, ServicePortName>,
     used: BTreeSet<Family>,
 }
@@ -123,7 +123,7 @@ impl Fold {
 
     fn enter(&mut self, entry: Entry) {
         let chains = self.entries.entry(entry.family).or_default();
-        chains.entry(entry.chain).or_default().insert(entry.rule);
+        chains.entry(entry.chain).or_default().push(entry.rule);
     }
 
     fn finish(mut self, cluster: &Cluster, view: View<'_>) -> Compiled {
@@ -155,8 +155,11 @@ impl Fold {
         let refused = entries.get(&SharedChain::ClusterIps).into_iter().flatten();
         let cluster_ips: BTreeSet<Cidr> = refused.filter_map(|rule| rule.destination).collect();
         let mut addresses: HashMap<Name, IpAddr> = HashMap::new();
-        let mut services = BTreeSet::new();
-        for (shared, entries) in entries {
+        let mut services = Vec::new();
+        for (shared, mut entries) in entries {
+            entries.sort_unstable();
+            // Several Services may have contributed the same.
+            entries.dedup();
             let (mut head, name) = (None, shared.name());
             if let SharedChain::Address(address) = shared {
                 if let Some(winner) = addresses.get(&name) {
@@ -165,7 +168,7 @@ impl Fold {
                     continue;
                 }
                 addresses.insert(name.clone(), address);
-                services.insert(Rule::goto(name.clone()).to(host(address)));
+                services.push(Rule::goto(name.clone()).to(host(address)));
                 head = program.cluster_ip_head().filter(|_| cluster_ips.contains(&host(address)));
             }
             let unordered = if head.is_some() { 0 } else { entries.len() };
