@@ -11,6 +11,12 @@ use std::time::{Duration, Instant};
 use conntrack_support::{Dns, NODE_PORT, Network, OTHER_SERVICE, TARGET, apply, external_ip};
 use svcnat_lab::{Connection, Family, Host, Node, Outcome, Probe, Protocol, Result, Unreachable};
 
+/// Options of the mode nftables.
+const NFTABLES: &[&str] = &[];
+
+/// Options of the mode iptables, with node ports where the other mode has them.
+const IPTABLES: &[&str] = &["--proxy-mode", "iptables", "--nodeport-addresses", "primary"];
+
 #[track_caller]
 fn check_all(clients: &mut [(&'static str, Connection)], what: &str, expected: impl Fn(&Outcome) -> bool) {
     for (who, client) in clients {
@@ -25,9 +31,14 @@ fn answered_by(name: &str) -> impl Fn(&Outcome) -> bool + '_ {
 
 #[test]
 fn a_client_that_keeps_its_socket_reaches_the_new_backend_with_its_next_packet() -> Result<()> {
-    for protocol in [Protocol::Udp, Protocol::Sctp] {
+    for (protocol, mode) in [
+        (Protocol::Udp, NFTABLES),
+        (Protocol::Sctp, NFTABLES),
+        (Protocol::Udp, IPTABLES),
+        (Protocol::Sctp, IPTABLES),
+    ] {
         let network = Network::new()?;
-        Dns::new(protocol, &[&network.old]).apply(&network.node, &[])?;
+        Dns::new(protocol, &[&network.old]).apply(&network.node, mode)?;
         let mut clients: Vec<_> =
             Family::ALL.into_iter().flat_map(|family| network.clients(protocol, family)).collect();
         check_all(&mut clients, "before", answered_by("old"));
@@ -36,17 +47,17 @@ fn a_client_that_keeps_its_socket_reaches_the_new_backend_with_its_next_packet()
         }
         // A second backend changes nothing for them.
         let both = Dns::new(protocol, &[&network.old, &network.new]);
-        assert!(!both.apply(&network.node, &[])?.contains("flows"));
+        assert!(!both.apply(&network.node, mode)?.contains("flows"));
         check_all(&mut clients, "with a second backend", answered_by("old"));
 
         let only_new = Dns::new(protocol, &[&network.new]);
-        let summary = only_new.apply(&network.node, &[])?;
+        let summary = only_new.apply(&network.node, mode)?;
         assert!(summary.ends_with(", flows -10"), "{summary}");
         for family in Family::ALL {
             assert_eq!(network.tracked(protocol, family, network.old.ip(family))?, 0);
         }
         check_all(&mut clients, "after", answered_by("new"));
-        assert_eq!(only_new.apply(&network.node, &[])?, "unchanged");
+        assert_eq!(only_new.apply(&network.node, mode)?, "unchanged");
         check_all(&mut clients, "after a second apply", answered_by("new"));
     }
     Ok(())
@@ -54,24 +65,26 @@ fn a_client_that_keeps_its_socket_reaches_the_new_backend_with_its_next_packet()
 
 #[test]
 fn a_client_of_a_service_without_backends_hears_that_its_port_is_unreachable() -> Result<()> {
-    let network = Network::new()?;
-    Dns::new(Protocol::Udp, &[&network.old]).apply(&network.node, &[])?;
-    let mut clients: Vec<_> =
-        Family::ALL.into_iter().flat_map(|family| network.clients(Protocol::Udp, family)).collect();
-    check_all(&mut clients, "before", answered_by("old"));
-    let summary = Dns::new(Protocol::Udp, &[]).apply(&network.node, &[])?;
-    assert!(summary.ends_with(", flows -10"), "{summary}");
-    for (who, client) in &mut clients {
-        let mut outcome = client.ask();
-        // Where a packet is refused before it leaves its own machine, the kernel says so first, and EPERM.
-        if outcome == Outcome::Failed("Operation not permitted (os error 1)".into()) {
-            assert_eq!(*who, "node to ClusterIP");
-            outcome = client.ask();
+    for mode in [NFTABLES, IPTABLES] {
+        let network = Network::new()?;
+        Dns::new(Protocol::Udp, &[&network.old]).apply(&network.node, mode)?;
+        let mut clients: Vec<_> =
+            Family::ALL.into_iter().flat_map(|family| network.clients(Protocol::Udp, family)).collect();
+        check_all(&mut clients, "before", answered_by("old"));
+        let summary = Dns::new(Protocol::Udp, &[]).apply(&network.node, mode)?;
+        assert!(summary.ends_with(", flows -10"), "{summary}");
+        for (who, client) in &mut clients {
+            let mut outcome = client.ask();
+            // Where a packet is refused before it leaves its own machine, the kernel says so first, and EPERM.
+            if outcome == Outcome::Failed("Operation not permitted (os error 1)".into()) {
+                assert_eq!(*who, "node to ClusterIP");
+                outcome = client.ask();
+            }
+            assert_eq!(outcome, Outcome::Unreachable(Unreachable::Port), "{who}");
         }
-        assert_eq!(outcome, Outcome::Unreachable(Unreachable::Port), "{who}");
+        Dns::new(Protocol::Udp, &[&network.new]).apply(&network.node, mode)?;
+        check_all(&mut clients, "with a backend again", answered_by("new"));
     }
-    Dns::new(Protocol::Udp, &[&network.new]).apply(&network.node, &[])?;
-    check_all(&mut clients, "with a backend again", answered_by("new"));
     Ok(())
 }
 

@@ -151,7 +151,7 @@ fn exit_codes_tell_differences_from_errors() {
     check("svcnat diff -f web.yaml $OPTIONS", 1, "");
     check("svcnat diff -f web.yaml $OPTIONS -o nft", 1, "");
     check("svcnat diff", 2, "--filename <PATH>");
-    check("svcnat diff -f web.yaml -o yaml", 2, "[possible values: nft]");
+    check("svcnat diff -f web.yaml -o yaml", 2, "[possible values: nft, iptables]");
     check("svcnat diff -f web.yaml --masquerade-bit 32", 2, "32 is not in 0..=31");
     check("svcnat diff -f web.yaml --detect-local-mode BridgeInterface", 2, "needs --pod-bridge-interface");
     check("svcnat diff -f nowhere.yaml $OPTIONS", 3, "nowhere.yaml");

@@ -1,15 +1,22 @@
 //! `svcnat apply`: manifests to kernel, once.
 
+use std::fmt::Display;
+
 use clap::Args;
 use svcnat_rules::diff::diff;
+use svcnat_rules::installed::Installed;
+use svcnat_rules::iptables::{self, as_nftables};
 use svcnat_rules::stages::Importance;
-use svcnat_rules::transaction::{Summary, Transaction};
+use svcnat_rules::transaction::Summary;
 
 use super::desired::{self, Desired};
 use super::options::ConnectionOptions;
 use super::output::{self, ScriptFormat};
 use super::{Failure, ManifestOptions, RuleOptions};
+use crate::iptables::Iptables;
 use crate::netlink::{Netlink, Options};
+use crate::other_mode::{remove_iptables, remove_nftables};
+use crate::settings::Mode;
 use crate::stale::{self, Removed};
 
 /// Bring the kernel's rules in line with the manifests, in one transaction
@@ -17,16 +24,19 @@ use crate::stale::{self, Removed};
 /// What the kernel holds is read first and only the difference is sent, so connections, affinity and rules that stay
 /// are not touched; a second time nothing changes. Either all of it is in force afterwards or nothing; a warning says
 /// so where the kernel's limits on sockets make it go in parts, the most important Services first.
+///
+/// With --proxy-mode iptables there is no such transaction: each family is one call of iptables-restore, in which each table
+/// is one commit. Rules of the other mode go once those of this one are in force.
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     #[command(flatten)]
     manifests: ManifestOptions,
     #[command(flatten)]
     rules: RuleOptions,
-    /// Print the transaction as an nft script too
+    /// Print what is sent as a script too
     #[arg(short, long, value_enum)]
     output: Option<ScriptFormat>,
-    /// Change nothing; with -o nft, print what would be sent
+    /// Change nothing; with -o, print what would be sent
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -38,7 +48,16 @@ const ATTEMPTS: usize = 10;
 
 impl Apply {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let desired = Desired::read(&self.manifests, &self.rules)?;
+        let (config, mode) = self.rules.load()?;
+        ScriptFormat::check(self.output, mode)?;
+        let desired = Desired::read(&self.manifests, config)?;
+        match mode {
+            Mode::Nftables => self.nftables(&desired),
+            Mode::Iptables => self.iptables(&desired),
+        }
+    }
+
+    fn nftables(&self, desired: &Desired) -> Result<(), Failure> {
         let mut kernel = Netlink::open()?;
         let mut attempt = 1;
         loop {
@@ -56,8 +75,8 @@ impl Apply {
                 };
             }
             desired::warn_of(&compiled.conflicts);
-            if let Some(format) = self.output {
-                output::print_transaction(&transaction, format)?;
+            if self.output.is_some() {
+                output::print_transaction(&transaction)?;
             }
             let change = stale::Change {
                 before: &installed,
@@ -66,19 +85,54 @@ impl Apply {
                 config: &desired.config,
                 dead_connections: self.reset_dead_connections(),
             };
-            let removed = self.remove_stale(&change, &transaction, &mut kernel);
-            return self.report(&Summary::of(&transaction), &removed);
+            let removed = self.remove_stale(&change, transaction.is_empty(), &mut kernel);
+            if !self.dry_run && installed.tables.is_empty() {
+                warn_of_leftovers("iptables", remove_iptables(None, false));
+            }
+            let summary = Summary::of(&transaction);
+            let changed = (summary != Summary::default()).then(|| summary.to_string());
+            return self.report(changed, &removed);
         }
     }
 
+    fn iptables(&self, desired: &Desired) -> Result<(), Failure> {
+        let wanted = desired.compile_iptables()?;
+        let kernel = Iptables::in_use()?;
+        let installed = kernel.read()?;
+        let change = iptables::diff(&wanted, &installed);
+        if !self.dry_run {
+            kernel.apply(&change)?;
+        }
+        if self.output.is_some() {
+            output::print(&change)?;
+        }
+        let stale = stale::Change {
+            before: &Installed::from(&as_nftables(&installed)),
+            after: &as_nftables(&iptables::Installed::from(&wanted)),
+            cluster: &desired.cluster,
+            config: &desired.config,
+            dead_connections: self.reset_dead_connections(),
+        };
+        let removed = match Netlink::open() {
+            Ok(mut kernel) => self.remove_stale(&stale, change.is_empty(), &mut kernel),
+            Err(error) => {
+                tracing::warn!(
+                    "flows of earlier connections may still go to backends that are gone: {error}"
+                );
+                Removed::default()
+            }
+        };
+        if !self.dry_run {
+            warn_of_leftovers("nftables", remove_nftables(false));
+            warn_of_leftovers("another variant of iptables", remove_iptables(Some(kernel.variant()), false));
+        }
+        let summary = change.summary();
+        self.report((!change.is_empty()).then(|| summary.to_string()), &removed)
+    }
+
     /// The rules are in force, so what goes wrong here is only warned of.
-    fn remove_stale(
-        &self,
-        change: &stale::Change<'_>,
-        transaction: &Transaction<'_>,
-        kernel: &mut Netlink,
-    ) -> Removed {
-        if self.dry_run || (transaction.is_empty() && !self.reset_dead_connections()) {
+    fn remove_stale(&self, change: &stale::Change<'_>, is_empty: bool, kernel: &mut Netlink) -> Removed {
+        if self.dry_run || (is_empty && !self.reset_dead_connections()) {
             return Removed::default();
         }
         let removed = change.remove_stale(kernel);
@@ -92,26 +146,30 @@ impl Apply {
         self.connections.reset_dead_connections.unwrap_or(false)
     }
 
-    fn report(&self, summary: &Summary, removed: &Removed) -> Result<(), Failure> {
-        let head = match (self.output, self.dry_run) {
-            // The script must stay loadable.
-            (Some(ScriptFormat::Nft), _) => "# ",
-            (None, _) => "",
-        };
+    fn report(&self, changed: Option<String>, removed: &Removed) -> Result<(), Failure> {
+        // The script must stay loadable.
+        let head = if self.output.is_some() { "# " } else { "" };
         let mode = if self.dry_run { " (dry run)" } else { "" };
-        let summary = with_removed(summary, removed);
+        let summary = with_removed(changed, removed);
         output::print(format_args!("{head}{summary}{mode}\n"))
     }
 }
 
-/// The summary of the transaction and of what was removed behind it, such as `rules +1 -1, flows -3`.
-fn with_removed(summary: &Summary, removed: &Removed) -> String {
-    let changed = (*summary != Summary::default()).then(|| summary.to_string());
+/// The rules are in force, so what of the other mode is left is only warned of.
+fn warn_of_leftovers(mode: &str, removed: Result<impl Display, impl Display>) {
+    match removed {
+        Ok(summary) => tracing::info!("rules of ours in {mode}: {summary}"),
+        Err(error) => tracing::warn!("rules of ours may be left in {mode}: {error}"),
+    }
+}
+
+/// What was changed and what was removed behind it, such as `rules +1 -1, flows -3`.
+fn with_removed(changed: Option<String>, removed: &Removed) -> String {
     let counts = [("affinity", removed.affinity), ("flows", removed.flows)];
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
     let parts: Vec<String> =
         changed.into_iter().chain(counts.map(|(kind, count)| format!("{kind} -{count}"))).collect();
-    if parts.is_empty() { summary.to_string() } else { parts.join(", ") }
+    if parts.is_empty() { Summary::default().to_string() } else { parts.join(", ") }
 }
 
 #[cfg(test)]
@@ -123,7 +181,7 @@ mod tests {
         #[track_caller]
         fn check(flows: usize, affinity: usize, expected: &str) {
             let removed = Removed { flows, affinity, ..Removed::default() };
-            assert_eq!(with_removed(&Summary::default(), &removed), expected);
+            assert_eq!(with_removed(None, &removed), expected);
         }
         check(0, 0, "unchanged");
         check(3, 0, "flows -3");

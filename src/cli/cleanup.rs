@@ -1,18 +1,17 @@
 //! `svcnat cleanup`: away with it all.
 
 use clap::Args;
-use svcnat_rules::diff::diff;
-use svcnat_rules::ruleset::Ruleset;
+use svcnat_rules::iptables;
 use svcnat_rules::transaction::Summary;
 
 use super::{Failure, output};
 use crate::kube_proxy::Leftovers;
-use crate::netlink::{Netlink, Options, encode};
+use crate::other_mode::{remove_iptables, remove_nftables};
 
-/// Remove our tables from the kernel, or what kube-proxy has left, and nothing else
+/// Remove our rules from the kernel, those of both modes, or what kube-proxy has left, and nothing else
 #[derive(Debug, Args)]
 pub(super) struct Cleanup {
-    /// Remove what kube-proxy has left on this node, in whichever of its modes, and leave our tables
+    /// Remove what kube-proxy has left on this node, in whichever of its modes, and leave our rules
     ///
     /// Stop kube-proxy first, or it makes everything anew. What other programs need of it stays, with a warning; so do
     /// virtual servers (mode ipvs) and sysctls. Connections go on.
@@ -29,14 +28,16 @@ impl Cleanup {
     }
 
     fn remove_ours(&self) -> Result<(), Failure> {
-        let mut kernel = Netlink::open()?;
-        let nothing = Ruleset::default();
-        let installed = kernel.read()?;
-        let transaction = diff(&nothing, &installed);
-        if !self.dry_run && !transaction.is_empty() {
-            kernel.apply(&encode(&transaction, &Options::default())?)?;
+        let tables = remove_nftables(self.dry_run)?;
+        let chains = remove_iptables(None, self.dry_run)?;
+        let mode = self.mode();
+        if chains == iptables::Summary::default() {
+            output::print(format_args!("{tables}{mode}\n"))
+        } else if tables == Summary::default() {
+            output::print(format_args!("{chains}{mode}\n"))
+        } else {
+            output::print(format_args!("{tables}, {chains}{mode}\n"))
         }
-        output::print(format_args!("{}{}\n", Summary::of(&transaction), self.mode()))
     }
 
     fn remove_kube_proxys(&self) -> Result<(), Failure> {

@@ -4,9 +4,10 @@ use svcnat_rules::cluster::Cluster;
 use svcnat_rules::compile::{Compiled, Conflict};
 use svcnat_rules::config::Config;
 use svcnat_rules::installed::Installed;
+use svcnat_rules::iptables;
 use svcnat_rules::layout::slots_in;
 
-use super::{Failure, ManifestOptions, RuleOptions};
+use super::{Failure, ManifestOptions};
 use crate::compiler;
 
 /// All that the ruleset follows from, but for what is installed.
@@ -17,8 +18,7 @@ pub(super) struct Desired {
 
 impl Desired {
     /// Reads the manifests.
-    pub(super) fn read(manifests: &ManifestOptions, rules: &RuleOptions) -> Result<Self, Failure> {
-        let config = rules.load_nftables()?;
+    pub(super) fn read(manifests: &ManifestOptions, config: Config) -> Result<Self, Failure> {
         let cluster = manifests.read(&config.node_name)?.cluster;
         Ok(Self { cluster, config })
     }
@@ -26,6 +26,13 @@ impl Desired {
     /// Compiles, with backends kept in the slots that they have in the kernel.
     pub(super) fn compile(&self, installed: &Installed) -> Result<Compiled, Failure> {
         Ok(compiler::compile(&self.cluster, &self.config, &slots_in(installed))?)
+    }
+
+    /// Compiles to iptables rules, and warns of what Services do not get.
+    pub(super) fn compile_iptables(&self) -> Result<iptables::Ruleset, Failure> {
+        let compiled = compiler::compile_iptables(&self.cluster, &self.config)?;
+        compiled.notes().iter().for_each(|note| tracing::warn!("{note}"));
+        Ok(compiled.ruleset)
     }
 }
 

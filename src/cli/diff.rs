@@ -8,12 +8,15 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use svcnat_rules::diff::diff;
+use svcnat_rules::iptables::{self, Section};
 use svcnat_rules::patch::{Mark, Patch};
 
 use super::desired::{self, Desired};
 use super::output::{self, ScriptFormat};
 use super::{Failure, ManifestOptions, RuleOptions};
+use crate::iptables::Iptables;
 use crate::netlink::Netlink;
+use crate::settings::Mode;
 
 const NOTES: &str = "\
 What differs is said in the words of nft, under the Service that it belongs to:
@@ -21,6 +24,7 @@ What differs is said in the words of nft, under the Service that it belongs to:
   + should be in the kernel and is not
 What serves several Services is under `shared`, what serves all and names none under `program`,
 and what svcnat never makes under `not ours`.
+With --proxy-mode iptables it is said in the words of iptables-save, under the chain that it belongs to.
 
 Exit codes:
   0  there is no difference
@@ -45,46 +49,83 @@ pub(super) struct Diff {
 impl Diff {
     /// The exit code is that of `diff` and of `kubectl diff`.
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
-        let desired = Desired::read(&self.manifests, &self.rules)?;
+        let (config, mode) = self.rules.load()?;
+        ScriptFormat::check(self.output, mode)?;
+        let desired = Desired::read(&self.manifests, config)?;
+        let is_same = match mode {
+            Mode::Nftables => self.nftables(&desired)?,
+            Mode::Iptables => self.iptables(&desired)?,
+        };
+        Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+
+    /// Gives whether there is no difference.
+    fn nftables(&self, desired: &Desired) -> Result<bool, Failure> {
         let installed = Netlink::open()?.read()?;
         let compiled = desired.compile(&installed)?;
         desired::warn_of(&compiled.conflicts);
         let transaction = diff(&compiled.ruleset, &installed);
         match self.output {
-            Some(format) => output::print_transaction(&transaction, format)?,
+            Some(_) => output::print_transaction(&transaction)?,
             None => {
                 let patch = Patch::between(&compiled.ruleset, &installed);
-                let coloured = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
-                output::print(Listing { patch: &patch, coloured })?;
+                let section = |section: &svcnat_rules::patch::Section<'_>| {
+                    let lines = section.lines.iter().map(|line| (line.mark, line.to_string()));
+                    (section.owner.to_string(), lines.collect())
+                };
+                print_listing(patch.sections.iter().map(section).collect())?;
             }
         }
-        Ok(if transaction.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(transaction.is_empty())
+    }
+
+    fn iptables(&self, desired: &Desired) -> Result<bool, Failure> {
+        let wanted = desired.compile_iptables()?;
+        let installed = Iptables::in_use()?.read()?;
+        let change = iptables::diff(&wanted, &installed);
+        match self.output {
+            Some(_) => output::print(&change)?,
+            None => {
+                let line = |(mark, rule): (Mark, String)| (mark, format!("{} {rule}", mark.sign()));
+                let section = |Section { chain, lines }| (chain, lines.into_iter().map(line).collect());
+                print_listing(change.sections().into_iter().map(section).collect())?;
+            }
+        }
+        Ok(change.is_empty())
     }
 }
 
-/// A patch as it is printed: a heading for each owner, blank lines between.
-struct Listing<'a> {
-    patch: &'a Patch<'a>,
+/// What has a heading, with its lines.
+type Sections = Vec<(String, Vec<(Mark, String)>)>;
+
+fn print_listing(sections: Sections) -> Result<(), Failure> {
+    let coloured = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+    output::print(Listing { sections, coloured })
+}
+
+/// Differences as they are printed: a heading for each section, blank lines between.
+struct Listing {
+    sections: Sections,
     coloured: bool,
 }
 
-impl fmt::Display for Listing<'_> {
+impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, section) in self.patch.sections.iter().enumerate() {
+        for (i, (heading, lines)) in self.sections.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
             }
-            self.line(f, Style::new().bold(), &section.owner)?;
-            for line in &section.lines {
-                self.line(f, style(line.mark), line)?;
+            self.line(f, Style::new().bold(), heading)?;
+            for (mark, line) in lines {
+                self.line(f, style(*mark), line)?;
             }
         }
         Ok(())
     }
 }
 
-impl Listing<'_> {
-    fn line(&self, f: &mut fmt::Formatter<'_>, style: Style, text: &impl fmt::Display) -> fmt::Result {
+impl Listing {
+    fn line(&self, f: &mut fmt::Formatter<'_>, style: Style, text: &str) -> fmt::Result {
         if self.coloured { writeln!(f, "{style}{text}{style:#}") } else { writeln!(f, "{text}") }
     }
 }

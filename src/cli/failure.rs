@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::kube_proxy;
 use crate::manifests::ManifestErrors;
-use crate::{agent, netlink, settings};
+use crate::{agent, iptables, netlink, settings};
 
 /// The part of `--help` that documents exit codes.
 pub(super) const EXIT_CODES: &str = "\
@@ -39,12 +39,12 @@ pub enum Failure {
     /// The agent cannot start.
     #[error(transparent)]
     Agent(#[from] agent::Error),
+    /// The programs of iptables failed.
+    #[error(transparent)]
+    Iptables(#[from] iptables::Error),
     /// The transaction is not in force, or not all of it.
     #[error(transparent)]
     Commit(#[from] netlink::CommitError),
-    /// The transaction cannot be said in netlink: a defect of svcnat, like [`Failure::Invalid`].
-    #[error("svcnat made an invalid transaction, nothing was done; please report it: {0}")]
-    Encode(#[from] netlink::EncodeError),
     /// The compiler made a ruleset that breaks its own rules: a defect of svcnat, found before it did harm.
     #[error("svcnat made an invalid ruleset, nothing was done; please report it: {0}")]
     Invalid(#[from] svcnat_rules::verify::Violation),
@@ -72,8 +72,8 @@ impl Failure {
             Self::Kernel(_)
             | Self::Agent(_)
             | Self::Commit(_)
-            | Self::Encode(_)
             | Self::Invalid(_)
+            | Self::Iptables(_)
             | Self::InvalidIptables(_)
             | Self::Simulate(_)
             | Self::KubeProxy(_) => 4,

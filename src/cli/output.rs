@@ -8,17 +8,34 @@ use svcnat_rules::nft;
 use svcnat_rules::transaction::Transaction;
 
 use super::Failure;
+use crate::settings::Mode;
 
 /// The form in which a transaction is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ScriptFormat {
     /// A script for `nft -f`, made for the ruleset that is in the kernel now
     Nft,
+    /// The same for `iptables-restore` and `ip6tables-restore`, with --proxy-mode iptables
+    Iptables,
+}
+
+impl ScriptFormat {
+    /// Each mode has one format.
+    pub(super) fn check(format: Option<Self>, mode: Mode) -> Result<(), Failure> {
+        match (format, mode) {
+            (Some(Self::Iptables), Mode::Nftables) => {
+                Err(Failure::Usage("--output iptables needs --proxy-mode iptables".to_owned()))
+            }
+            (Some(Self::Nft), Mode::Iptables) => {
+                Err(Failure::Usage("with --proxy-mode iptables, it is --output iptables".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Writes a transaction as what can be loaded in its place.
-pub(super) fn print_transaction(transaction: &Transaction<'_>, format: ScriptFormat) -> Result<(), Failure> {
-    let ScriptFormat::Nft = format;
+pub(super) fn print_transaction(transaction: &Transaction<'_>) -> Result<(), Failure> {
     print(nft::transaction(transaction))
 }
 

@@ -11,5 +11,6 @@ mod apply;
 mod bad_input;
 mod foreign;
 mod help;
+mod iptables;
 mod privilege;
 mod sandbox;

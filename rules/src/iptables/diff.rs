@@ -20,13 +20,24 @@ pub struct Change<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableChange<'a> {
     /// Chains that are made, or emptied and filled anew.
-    pub written: Vec<(&'a Name, &'a Chain)>,
+    pub written: Vec<Written<'a>>,
     /// Single rules that come and go.
     pub edits: Vec<Edit<'a>>,
-    /// Chains that go.
-    pub removed: Vec<&'a Name>,
+    /// Chains that go, with the rules that they have.
+    pub removed: Vec<(&'a Name, &'a [InstalledRule])>,
     /// How much that is.
     summary: Summary,
+}
+
+/// A chain that is written as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written<'a> {
+    /// Its name.
+    pub name: &'a Name,
+    /// What it becomes.
+    pub chain: &'a Chain,
+    /// The rules that it has; none where it is new.
+    pub before: &'a [InstalledRule],
 }
 
 /// A rule that comes or goes by itself.
@@ -82,7 +93,8 @@ impl Change<'_> {
 }
 
 impl Summary {
-    fn add(&mut self, other: Self) {
+    /// Adds what else changes.
+    pub fn add(&mut self, other: Self) {
         self.chains_added += other.chains_added;
         self.chains_removed += other.chains_removed;
         self.rules_added += other.rules_added;
@@ -139,7 +151,7 @@ impl<'a> TableChange<'a> {
                 None => {
                     change.summary.chains_added += 1;
                     change.summary.rules_added += chain.rules.len();
-                    change.written.push((name, chain));
+                    change.written.push(Written { name, chain, before: &[] });
                 }
             }
         }
@@ -148,7 +160,7 @@ impl<'a> TableChange<'a> {
             if !wanted.is_some_and(|table| table.chains.contains_key(name)) {
                 change.summary.chains_removed += 1;
                 change.summary.rules_removed += rules.len();
-                change.removed.push(name);
+                change.removed.push((name, rules));
             }
         }
         change
@@ -185,7 +197,7 @@ impl<'a> TableChange<'a> {
                     self.summary.rules_added += wanted.rules.len();
                     self.summary.rules_removed += there.len();
                 }
-                self.written.push((name, wanted));
+                self.written.push(Written { name, chain: wanted, before: there });
             }
         }
     }
@@ -212,7 +224,10 @@ impl<'a> TableChange<'a> {
 }
 
 /// The rules that only one side has, each as often as it has it more often than the other.
-fn differing<'a>(wanted: &'a [Rule], there: &'a [InstalledRule]) -> (Vec<&'a Rule>, Vec<&'a InstalledRule>) {
+pub(super) fn differing<'a>(
+    wanted: &'a [Rule],
+    there: &'a [InstalledRule],
+) -> (Vec<&'a Rule>, Vec<&'a InstalledRule>) {
     let mut missing: HashMap<&Rule, usize> = HashMap::with_capacity(wanted.len());
     for rule in wanted {
         *missing.entry(rule).or_default() += 1;

@@ -31,11 +31,13 @@
 //! - Tables and families are committed one after the other. They are ordered so that a packet in between meets the old or
 //!   the new state or a refusal, never a Service that is not its own.
 
+mod as_nftables;
 mod chain;
 mod compile;
 mod diff;
 mod fragment;
 mod installed;
+mod listing;
 mod lower;
 mod names;
 mod parse;
@@ -45,11 +47,13 @@ mod script;
 mod simulate;
 mod verify;
 
+pub use as_nftables::as_nftables;
 pub use chain::{Chain, Ruleset, Table, TableName, built_in};
 pub use compile::{Collision, Compiled, compile};
-pub use diff::{Change, Edit, Summary, TableChange, diff};
+pub use diff::{Change, Edit, Summary, TableChange, Written, diff};
 pub use fragment::{Claim, Entry, Fragment, OwnChain, SharedChain};
 pub use installed::{Installed, InstalledRule, InstalledTable, Jump};
+pub use listing::Section;
 pub use lower::lower;
 pub use names::{MAX_CHAIN, PREFIX};
 pub use parse::{ParseError, parse};

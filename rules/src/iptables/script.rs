@@ -79,17 +79,17 @@ impl fmt::Display for TableChange<'_> {
     /// What stands between the table's name and COMMIT: nothing is referred to before it exists, and nothing goes while
     /// something refers to it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.written.iter().try_for_each(|(name, _)| declare(name, f))?;
+        self.written.iter().try_for_each(|written| declare(written.name, f))?;
         // A declaration empties a chain that exists.
-        self.removed.iter().try_for_each(|name| declare(name, f))?;
-        self.written.iter().try_for_each(|(name, chain)| fill(name, chain, f))?;
+        self.removed.iter().try_for_each(|(name, _)| declare(name, f))?;
+        self.written.iter().try_for_each(|written| fill(written.name, written.chain, f))?;
         for edit in &self.edits {
             match edit {
                 Edit::Delete { chain, rule } => writeln!(f, "-D {chain}{rule}")?,
                 Edit::Insert { chain, position, rule } => insert(chain, *position, rule, f)?,
             }
         }
-        self.removed.iter().try_for_each(|name| writeln!(f, "-X {name}"))
+        self.removed.iter().try_for_each(|(name, _)| writeln!(f, "-X {name}"))
     }
 }
 

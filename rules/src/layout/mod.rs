@@ -35,3 +35,4 @@ pub(crate) use names::{
 };
 pub(crate) use picking::pools_with_slots;
 pub(crate) use shared_chain::is_shared_chain;
+pub(crate) use statement::Statements;

@@ -14,7 +14,7 @@ use crate::ruleset::{
 
 /// Something about a packet that keys are made of.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Field {
+pub(crate) enum Field {
     Source,
     Destination,
     L4Proto,
@@ -31,115 +31,115 @@ const INTERFACE_NAME_LEN: usize = 16;
 
 /// A rule in the making.
 #[derive(Debug, Clone)]
-pub(super) struct Statements {
+pub(crate) struct Statements {
     family: Family,
     rule: Rule,
 }
 
 impl Statements {
     /// A rule of a table of that family.
-    pub(super) fn new(family: Family) -> Self {
+    pub(crate) fn new(family: Family) -> Self {
         Self { family, rule: Rule::default() }
     }
 
     /// The finished rule.
-    pub(super) fn done(self) -> Rule {
+    pub(crate) fn done(self) -> Rule {
         self.rule
     }
 
     /// The finished rule, ended by a verdict.
-    pub(super) fn verdict(self, verdict: Verdict) -> Rule {
+    pub(crate) fn verdict(self, verdict: Verdict) -> Rule {
         self.with([Expr::Verdict(verdict)]).done()
     }
 
     /// `jump chain`.
-    pub(super) fn jump(self, chain: &str) -> Rule {
+    pub(crate) fn jump(self, chain: &str) -> Rule {
         self.verdict(Verdict::Jump(Name::from(chain)))
     }
 
     /// `goto chain`.
-    pub(super) fn goto(self, chain: &Name) -> Rule {
+    pub(crate) fn goto(self, chain: &Name) -> Rule {
         self.verdict(Verdict::Goto(chain.clone()))
     }
 
     /// A comment on the rule.
-    pub(super) fn comment(mut self, comment: Option<Name>) -> Self {
+    pub(crate) fn comment(mut self, comment: Option<Name>) -> Self {
         self.rule.comment = comment;
         self
     }
 
     /// `meta l4proto tcp`.
-    pub(super) fn protocol(self, protocol: Protocol) -> Self {
+    pub(crate) fn protocol(self, protocol: Protocol) -> Self {
         let value = Value::from_bytes(&[protocol.number()]);
         self.load(Field::L4Proto, Register::FIRST).cmp(CmpOp::Eq, value)
     }
 
     /// `tcp dport != 0`, as the head of a rule on one protocol.
-    pub(super) fn port_not_zero(self, protocol: Protocol) -> Self {
+    pub(crate) fn port_not_zero(self, protocol: Protocol) -> Self {
         self.protocol(protocol)
             .load(Field::DestinationPort, Register::FIRST)
             .cmp(CmpOp::Neq, Value::from_bytes(&[0, 0]))
     }
 
     /// `ip saddr 10.244.0.0/16`, or `!=`.
-    pub(super) fn source(self, op: CmpOp, network: Cidr) -> Self {
+    pub(crate) fn source(self, op: CmpOp, network: Cidr) -> Self {
         self.network(Field::Source, op, network)
     }
 
     /// `ip daddr 10.96.0.0/12`.
-    pub(super) fn destination(self, op: CmpOp, network: Cidr) -> Self {
+    pub(crate) fn destination(self, op: CmpOp, network: Cidr) -> Self {
         self.network(Field::Destination, op, network)
     }
 
     /// `iifname "cbr0"`, or `!=`.
-    pub(super) fn interface(self, op: CmpOp, name: &str) -> Self {
+    pub(crate) fn interface(self, op: CmpOp, name: &str) -> Self {
         let mut bytes = name.as_bytes().to_vec();
         bytes.resize(INTERFACE_NAME_LEN, 0);
         self.interface_bytes(op, &bytes)
     }
 
     /// `iifname "veth*"`, or `!=`.
-    pub(super) fn interface_prefix(self, op: CmpOp, prefix: &str) -> Self {
+    pub(crate) fn interface_prefix(self, op: CmpOp, prefix: &str) -> Self {
         self.interface_bytes(op, prefix.as_bytes())
     }
 
     /// `fib saddr type local`.
-    pub(super) fn local(self, address: FibAddress) -> Self {
+    pub(crate) fn local(self, address: FibAddress) -> Self {
         self.with([Expr::FibType { address, dest: Register::FIRST }]).cmp(CmpOp::Eq, host_u32(FIB_TYPE_LOCAL))
     }
 
     /// `ct state new`.
-    pub(super) fn new_connection(self) -> Self {
+    pub(crate) fn new_connection(self) -> Self {
         self.with([Expr::Ct { key: CtKey::State, dest: Register::FIRST }]).has_bit(CT_STATE_NEW)
     }
 
     /// `ct status dnat`.
-    pub(super) fn translated(self) -> Self {
+    pub(crate) fn translated(self) -> Self {
         self.with([Expr::Ct { key: CtKey::Status, dest: Register::FIRST }]).has_bit(CT_STATUS_DNAT)
     }
 
     /// `meta mark & bits != 0`.
-    pub(super) fn marked(self, bits: u32) -> Self {
+    pub(crate) fn marked(self, bits: u32) -> Self {
         self.with([Expr::Meta { key: MetaKey::Mark, dest: Register::FIRST }]).has_bit(bits)
     }
 
     /// `meta mark set meta mark | bits`.
-    pub(super) fn set_mark(self, bits: u32) -> Self {
+    pub(crate) fn set_mark(self, bits: u32) -> Self {
         self.change_mark(!bits, bits)
     }
 
     /// `meta mark set meta mark ^ bits`.
-    pub(super) fn flip_mark(self, bits: u32) -> Self {
+    pub(crate) fn flip_mark(self, bits: u32) -> Self {
         self.change_mark(u32::MAX, bits)
     }
 
     /// `ip daddr . meta l4proto . th dport @set`.
-    pub(super) fn in_set(self, fields: &[Field], set: &str) -> Self {
+    pub(crate) fn in_set(self, fields: &[Field], set: &str) -> Self {
         self.lookup(fields, set, LookupData::None, false)
     }
 
     /// `ip daddr . meta l4proto . th dport . ip saddr != @set`, where the set has ranges.
-    pub(super) fn not_in_ranges(mut self, fields: &[Field], set: &str) -> Self {
+    pub(crate) fn not_in_ranges(mut self, fields: &[Field], set: &str) -> Self {
         let mut dest = Register::FIRST;
         for field in fields {
             self = self.load(*field, dest);
@@ -153,12 +153,12 @@ impl Statements {
     }
 
     /// `ip daddr . meta l4proto . th dport vmap @map`.
-    pub(super) fn verdict_map(self, fields: &[Field], map: &str) -> Rule {
+    pub(crate) fn verdict_map(self, fields: &[Field], map: &str) -> Rule {
         self.lookup(fields, map, LookupData::Verdict, false).done()
     }
 
     /// `dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @map`.
-    pub(super) fn dnat_to_map(self, fields: &[Field], map: &str) -> Rule {
+    pub(crate) fn dnat_to_map(self, fields: &[Field], map: &str) -> Rule {
         let address = Register::FIRST;
         let port = address.after(usize::from(self.family.address_len()));
         self.lookup(fields, map, LookupData::Load(address), false)
@@ -167,12 +167,12 @@ impl Statements {
     }
 
     /// `numgen random mod n 0`: goes on with the probability 1/n.
-    pub(super) fn one_in(self, n: u32) -> Self {
+    pub(crate) fn one_in(self, n: u32) -> Self {
         self.with([Expr::Numgen { modulus: n, dest: Register::FIRST }]).cmp(CmpOp::Eq, host_u32(0))
     }
 
     /// `dnat to 10.244.0.2:8080`.
-    pub(super) fn dnat(self, to: SocketAddr) -> Rule {
+    pub(crate) fn dnat(self, to: SocketAddr) -> Rule {
         let address = match to.ip() {
             IpAddr::V4(address) => Value::from_bytes(&address.octets()),
             IpAddr::V6(address) => Value::from_bytes(&address.octets()),
@@ -187,17 +187,17 @@ impl Statements {
     }
 
     /// `masquerade fully-random`.
-    pub(super) fn masquerade(self) -> Rule {
+    pub(crate) fn masquerade(self) -> Rule {
         self.with([Expr::Masquerade]).done()
     }
 
     /// `reject`, or `reject with tcp reset`.
-    pub(super) fn reject(self, reject: Reject) -> Rule {
+    pub(crate) fn reject(self, reject: Reject) -> Rule {
         self.with([Expr::Reject(reject)]).done()
     }
 
     /// `update @map { key timeout t : data }`.
-    pub(super) fn update(mut self, map: &str, key: &[Field], data: &[Field], timeout: u64) -> Rule {
+    pub(crate) fn update(mut self, map: &str, key: &[Field], data: &[Field], timeout: u64) -> Rule {
         let key_len = self.fields_len(key);
         let data_at = Register::FIRST.after(key_len);
         self = self.load_fields(key, Register::FIRST).load_fields(data, data_at);

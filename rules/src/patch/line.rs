@@ -107,6 +107,6 @@ fn set_keyword(definition: Option<&SetDefinition>) -> &'static str {
 }
 
 /// The text without control characters.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.replace(char::is_control, "?")
 }

@@ -14,6 +14,8 @@ use crate::ruleset::Ruleset;
 pub use line::{Line, Mark};
 pub use owner::Owner;
 
+pub(crate) use line::printable;
+
 /// What is different.
 #[derive(Debug, Clone, Default)]
 pub struct Patch<'a> {

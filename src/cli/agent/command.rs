@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::{AgentFlags, Start};
 use crate::agent::{self, Options, Print};
 use crate::cli::Failure;
-use crate::cli::output::{self, ScriptFormat};
+use crate::cli::output;
 
 /// Keep this node's rules in line with the cluster, until SIGTERM; the rules stay
 ///
@@ -34,11 +34,10 @@ impl Agent {
     pub(in crate::cli) fn run(&self, set_log_level: impl Fn(LevelFilter) + 'static) -> Result<(), Failure> {
         let Start::Run(settings) = self.flags.start()? else { return Ok(()) };
         set_log_level(settings.log_level());
-        let print: Print =
-            Box::new(|transaction| match output::print_transaction(transaction, ScriptFormat::Nft) {
-                Err(Failure::Output(error)) => Err(error),
-                _ => Ok(()),
-            });
+        let print: Print = Box::new(|transaction| match output::print_transaction(transaction) {
+            Err(Failure::Output(error)) => Err(error),
+            _ => Ok(()),
+        });
         let options = Options {
             settings: *settings,
             settings_source: self.flags.source(),
