@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use svcnat_lab::{Family, Host, Protocol, Result};
+use svcnat_lab::{Family, Host, Probe, Protocol, Result};
 
 use crate::manifests::{Addresses, Backend, PORT, cluster_ip, node_port, service, slices};
-use crate::stage::{LAYOUTS, Stage, addresses, apply, backend, every_kind, lead_to_services, probe, serve};
+use crate::stage::{Stage, WAYS, addresses, apply, backend, every_kind, lead_to_services, probe, serve};
 
 /// How many clients there are. That all of them get the same one of two backends happens once in 2^39 cases.
 const CLIENTS: u8 = 40;
+
+/// The port of a crowd's first question.
+const FIRST_PORT: u16 = 20_000;
 
 /// A Service with affinity, as ClusterIP and with the node port 30008.
 fn sticky(backends: &[Backend<'_>], seconds: u32) -> Vec<Value> {
@@ -26,9 +30,11 @@ fn sticky(backends: &[Backend<'_>], seconds: u32) -> Vec<Value> {
     objects
 }
 
-/// A host with many addresses, each of which is a client.
+/// A host with many addresses, each of which is a client. Each question comes from a port of its own: with one that the
+/// kernel chooses, connection tracking may still know a flow that went to another backend.
 struct Crowd {
     host: Host,
+    asked: AtomicU16,
 }
 
 impl Crowd {
@@ -42,7 +48,7 @@ impl Crowd {
             let _ = write!(lines, "addr add {ipv4}/24 dev eth0\naddr add {ipv6}/64 dev eth0 nodad\n");
         }
         host.ip_batch(&lines)?;
-        Ok(Self { host })
+        Ok(Self { host, asked: AtomicU16::new(0) })
     }
 
     fn client(number: u8) -> Addresses {
@@ -53,8 +59,9 @@ impl Crowd {
     /// Who answers each of the clients.
     fn ask(&self, protocol: Protocol, to: SocketAddr) -> Vec<String> {
         let ask = |client| {
-            let source = SocketAddr::new(Self::client(client).of(Family::of(to.ip())), 0);
-            let outcome = self.host.probe(&probe(protocol, to).from(source));
+            let port = FIRST_PORT + self.asked.fetch_add(1, Ordering::Relaxed);
+            let source = SocketAddr::new(Self::client(client).of(Family::of(to.ip())), port);
+            let outcome = self.host.probe(&Probe::new(protocol, to).from(source));
             outcome
                 .answered_by()
                 .unwrap_or_else(|| panic!("{source} to {to} by {protocol}: {outcome}"))
@@ -92,8 +99,10 @@ fn a_client_stays_with_its_backend() -> Result<()> {
         [sticky(backends, 10_800), other.concat()].concat()
     };
     let frontends = [(cluster_ip(10), PORT), (addresses(&stage.node_a), 30008)];
-    for to in frontends {
-        apply(&stage.node_a, "node-a", "chains", &sticky(&stage.webs(), 10_800))?;
+    let layouts = ["chains", "maps"];
+    let ways = [layouts, ["iptables-nft"; 2], ["iptables-legacy"; 2]];
+    for (to, [way, other_way]) in frontends.into_iter().flat_map(|to| ways.map(|ways| (to, ways))) {
+        apply(&stage.node_a, "node-a", way, &sticky(&stage.webs(), 10_800))?;
         let first = crowd.ask_all(to);
         for answers in &first {
             assert_eq!(distinct(answers), BTreeSet::from(["web-a", "web-b"]), "{CLIENTS} clients of {to:?}");
@@ -108,14 +117,14 @@ fn a_client_stays_with_its_backend() -> Result<()> {
             assert_eq!(distinct(&answers).len(), 1, "{protocol} to {target}");
         }
         for (change, layout, objects) in [
-            ("another Service", "chains", elsewhere(&stage.webs())),
-            ("another backend", "chains", elsewhere(&more)),
-            ("another layout", "maps", elsewhere(&more)),
-            ("another Service's end", "maps", sticky(&more, 10_800)),
-            ("another backend's end", "maps", sticky(&stage.webs(), 10_800)),
+            ("another Service", way, elsewhere(&stage.webs())),
+            ("another backend", way, elsewhere(&more)),
+            ("another layout", other_way, elsewhere(&more)),
+            ("another Service's end", other_way, sticky(&more, 10_800)),
+            ("another backend's end", other_way, sticky(&stage.webs(), 10_800)),
         ] {
             apply(&stage.node_a, "node-a", layout, &objects)?;
-            assert_eq!(crowd.ask_all(to), first, "after {change}, {to:?}");
+            assert_eq!(crowd.ask_all(to), first, "{layout}, after {change}, {to:?}");
         }
         // All of it is forgotten with the tables.
         stage.node_a.succeed(Command::new(env!("CARGO_BIN_EXE_svcnat")).arg("cleanup"), "")?;
@@ -142,11 +151,14 @@ fn a_client_that_was_idle_for_too_long_is_forgotten() -> Result<()> {
     let stage = Stage::new()?;
     let crowd = Crowd::new(&stage)?;
     let to = (cluster_ip(10), PORT);
-    for layout in LAYOUTS {
+    for layout in WAYS {
         apply(&stage.node_a, "node-a", layout, &sticky(&stage.webs(), 1))?;
         let first = crowd.ask_all(to);
-        for family in Family::ALL {
-            wait_until_forgotten(&stage.node_a, family)?;
+        if layout.starts_with("iptables") {
+            // A list keeps clients that were idle for too long until the next one of its Service comes.
+            thread::sleep(Duration::from_millis(1_500));
+        } else {
+            Family::ALL.into_iter().try_for_each(|family| wait_until_forgotten(&stage.node_a, family))?;
         }
         // Every client draws again; that all get what they had happens once in 2^40 cases.
         for (before, after) in first.iter().zip(crowd.ask_all(to)) {
@@ -160,7 +172,7 @@ fn a_client_that_was_idle_for_too_long_is_forgotten() -> Result<()> {
 fn each_new_connection_keeps_a_client_for_longer() -> Result<()> {
     let stage = Stage::new()?;
     let crowd = Crowd::new(&stage)?;
-    for layout in LAYOUTS {
+    for layout in WAYS {
         apply(&stage.node_a, "node-a", layout, &sticky(&stage.webs(), 2))?;
         // Where the machine is so busy that a client was idle for too long, nothing is proven.
         let proven = (0..5).any(|_| stay_longer_than_the_timeout(&crowd, Duration::from_secs(2)));
@@ -194,7 +206,7 @@ fn stay_longer_than_the_timeout(crowd: &Crowd, timeout: Duration) -> bool {
 fn a_backend_that_is_gone_is_left_at_once() -> Result<()> {
     let stage = Stage::new()?;
     let crowd = Crowd::new(&stage)?;
-    for layout in LAYOUTS {
+    for layout in WAYS {
         for to in [(cluster_ip(10), PORT), (addresses(&stage.node_a), 30008)] {
             apply(&stage.node_a, "node-a", layout, &sticky(&stage.webs(), 10_800))?;
             let before = crowd.ask_all(to);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use svcnat_lab::{Connection, Family, Host, Probe, Protocol, Result};
 
 use crate::manifests::{PORT, cluster_ip, node_port, service, slices};
-use crate::stage::{Expected, LAYOUTS, Sees, Stage, addresses, backend, every_kind, probe, serve};
+use crate::stage::{Expected, LAYOUTS, Sees, Stage, WAYS, addresses, backend, every_kind, probe, serve};
 use Expected::Answers;
 use Sees::{Client, Node};
 
@@ -34,7 +34,7 @@ fn a_pod_that_goes_keeps_its_connections_and_gets_no_new_ones() -> Result<()> {
         objects.push(service("web", 10, &node_port(30008)));
         objects
     };
-    for layout in LAYOUTS {
+    for layout in WAYS {
         stage.apply(layout, &objects(&[a, b]))?;
         let targets = Family::ALL.map(|family| {
             let cluster_ip = SocketAddr::new(cluster_ip(10).of(family), PORT);
@@ -54,16 +54,28 @@ fn a_pod_that_goes_keeps_its_connections_and_gets_no_new_ones() -> Result<()> {
     Ok(())
 }
 
-/// How often the layout changes while clients connect.
+/// How often the layout or the mode changes while clients connect.
 const SWITCHES: usize = 6;
 
 #[test]
 fn a_change_of_layout_is_not_noticed() -> Result<()> {
+    check_switches(&LAYOUTS, true)
+}
+
+#[test]
+fn a_change_of_mode_is_not_noticed() -> Result<()> {
+    // Each mode remembers clients by itself.
+    check_switches(&WAYS, false)
+}
+
+fn check_switches(ways: &[&str], sticky: bool) -> Result<()> {
     let stage = Stage::new()?;
     let mut objects = [slices("web", &stage.webs()), slices("sticky", &stage.webs())].concat();
     objects.push(service("web", 10, &node_port(30008)));
     let mut spec = node_port(30009);
-    spec["sessionAffinity"] = json!("ClientIP");
+    if sticky {
+        spec["sessionAffinity"] = json!("ClientIP");
+    }
     objects.push(service("sticky", 11, &spec));
     stage.apply("chains", &objects)?;
     let mut connections: Vec<(Connection, String)> = every_kind()
@@ -81,13 +93,14 @@ fn a_change_of_layout_is_not_noticed() -> Result<()> {
             .flat_map(|protocol| Family::ALL.map(|family| (protocol, family)))
             .map(|(protocol, family)| {
                 let (stage, done) = (&stage, &done);
-                scope.spawn(move || ask_until(done, stage, protocol, family))
+                scope.spawn(move || ask_until(done, stage, sticky, protocol, family))
             })
             .collect();
-        let switched = (0..SWITCHES).try_for_each(|round| {
-            stage.apply(LAYOUTS[(round + 1) % 2], &objects)?;
+        let mut switches = ways.iter().cycle().skip(1).take(SWITCHES);
+        let switched = switches.try_for_each(|way| {
+            stage.apply(way, &objects)?;
             for (connection, by) in &mut connections {
-                assert_eq!(connection.ask().answered_by(), Some(by.as_str()));
+                assert_eq!(connection.ask().answered_by(), Some(by.as_str()), "{way}");
             }
             Ok(())
         });
@@ -101,9 +114,9 @@ fn a_change_of_layout_is_not_noticed() -> Result<()> {
 
 /// Asks both Services until told to stop; gives how often. All questions must be answered, and those to the Service with
 /// affinity by the same backend.
-fn ask_until(done: &AtomicBool, stage: &Stage, protocol: Protocol, family: Family) -> usize {
+fn ask_until(done: &AtomicBool, stage: &Stage, sticky: bool, protocol: Protocol, family: Family) -> usize {
     let web = stage.node_a.at(family, 30008);
-    let sticky = SocketAddr::new(cluster_ip(11).of(family), PORT);
+    let other = SocketAddr::new(cluster_ip(11).of(family), PORT);
     let mut asked = 0;
     let mut ask = |from: &Host, to| {
         asked += 1;
@@ -115,8 +128,8 @@ fn ask_until(done: &AtomicBool, stage: &Stage, protocol: Protocol, family: Famil
     let mut favourite = None;
     while !done.load(Ordering::Relaxed) {
         ask(&stage.laptop, web);
-        if let Some(by) = ask(&stage.client_a, sticky) {
-            assert_eq!(favourite.get_or_insert_with(|| by.clone()), &by, "{protocol} to {sticky}");
+        if let Some(by) = ask(&stage.client_a, other).filter(|_| sticky) {
+            assert_eq!(favourite.get_or_insert_with(|| by.clone()), &by, "{protocol} to {other}");
         }
     }
     asked
@@ -137,7 +150,7 @@ fn a_service_that_changes_does_not_disturb_another() -> Result<()> {
         other(&json!({"sessionAffinity": "ClientIP"}), &stage.webs()[1..]),
         vec![],
     ];
-    for layout in LAYOUTS {
+    for layout in WAYS {
         stage.apply(layout, &web)?;
         let connection = |family| Probe::tcp(SocketAddr::new(cluster_ip(10).of(family), PORT));
         let connect = |family| stage.client_b.open(&connection(family)).expect("a connection");

@@ -9,7 +9,7 @@ use serde_json::json;
 use svcnat_lab::{Family, Host, Lab, Probe, Protocol, Result};
 
 use crate::manifests::{Backend, PORT, cluster_ip, service, slices};
-use crate::stage::{LAYOUTS, apply, backend, serve};
+use crate::stage::{WAYS, apply, backend, serve};
 
 /// The numbers of backends that are tried: one more than a power of two, where the layout `maps` is least even, and one
 /// less. They are odd, so that the degrees of freedom are even, see [`ChiSquare::p_value`].
@@ -18,7 +18,7 @@ const SIZES: [u8; 3] = [3, 5, 7];
 /// How many connections are counted for each.
 const CONNECTIONS: u16 = 2100;
 
-/// An even spread is less even than this once in 10^8 cases, of which a run has twelve.
+/// An even spread is less even than this once in 10^8 cases, of which a run has 24.
 const SIGNIFICANCE: f64 = 1e-8;
 
 /// Pearson's test of whether all categories are equally likely.
@@ -120,7 +120,7 @@ fn connections_spread_evenly_over_backends() -> Result<()> {
             objects
         })
         .collect();
-    for (layout, first) in LAYOUTS.into_iter().zip([40_000, 50_000]) {
+    for (layout, first) in WAYS.into_iter().zip([10_000, 20_000, 40_000, 50_000]) {
         apply(&node, "node-a", layout, &objects)?;
         thread::scope(|scope| {
             for (family, protocol) in [(Family::Ipv4, Protocol::Tcp), (Family::Ipv6, Protocol::Udp)] {

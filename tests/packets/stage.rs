@@ -14,8 +14,11 @@ use crate::manifests::{self, Addresses, Backend};
 /// Where pods listen.
 pub const TARGET_PORT: u16 = 8080;
 
-/// The layouts that all scenarios must hold for.
+/// The layouts of the mode nftables.
 pub const LAYOUTS: [&str; 2] = ["chains", "maps"];
+
+/// The ways of making rules that scenarios must hold for: both layouts, and iptables in both variants.
+pub const WAYS: [&str; 4] = ["chains", "maps", "iptables-nft", "iptables-legacy"];
 
 /// How long a refusal may take: less than a client takes to send its packet a second time.
 const AT_ONCE: Duration = Duration::from_millis(900);
@@ -85,9 +88,9 @@ impl Stage {
         nodes.into_iter().try_for_each(|(node, name)| apply(node, name, layout, objects))
     }
 
-    /// Does this with each layout in turn, changing from one to the other in place.
+    /// Does this with each way of making rules in turn, changing from one to the other in place.
     pub fn with_layouts(&self, objects: &[Value], mut check: impl FnMut(&str)) -> Result<()> {
-        for layout in LAYOUTS {
+        for layout in WAYS {
             self.apply(layout, objects)?;
             check(layout);
         }
@@ -227,15 +230,35 @@ fn lead_outside(node: &Node) -> Result<()> {
     node.ip_batch("route add default via 192.168.1.1 dev eth0\nroute add ::/0 via 2001:db8:1::1 dev eth0\n")
 }
 
+/// Says which variant of iptables the node uses, as kubelet does.
+fn hint(node: &Node, variant: &str) -> Result<()> {
+    for family in ["iptables", "ip6tables"] {
+        for each in ["nft", "legacy"] {
+            let delete = if variant.ends_with(each) { "" } else { "-X KUBE-IPTABLES-HINT\n" };
+            let script = format!("*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n{delete}COMMIT\n");
+            let mut restore = Command::new(format!("{family}-{each}-restore"));
+            node.succeed(restore.args(["--noflush", "-w", "5"]), &script)?;
+        }
+    }
+    Ok(())
+}
+
 /// Applies objects on one node, and once more, which must change nothing.
 pub fn apply(node: &Node, name: &str, layout: &str, objects: &[Value]) -> Result<()> {
     let pod_cidrs = Family::ALL.map(|family| node.pod_cidr(family));
     let mut all = vec![manifests::node(name, addresses(node), &pod_cidrs)];
     all.extend_from_slice(objects);
     let manifests = manifests::list(&all);
+    let way = if layout.starts_with("iptables") {
+        hint(node, layout)?;
+        ["--proxy-mode", "iptables"]
+    } else {
+        ["--layout", layout]
+    };
     let svcnat = || -> Result<String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_svcnat"));
-        command.args(["apply", "-f", "-", "--hostname-override", name, "--layout", layout]);
+        command.args(["apply", "-f", "-", "--hostname-override", name]);
+        command.args(way).args(["--nodeport-addresses", "primary"]);
         command.args(["--cluster-cidr", "10.244.0.0/16,fd00:10:244::/48"]);
         command.args(["--service-cluster-ip-range", "10.96.0.0/16,fd00:10:96::/112"]);
         node.succeed(&mut command, &manifests)

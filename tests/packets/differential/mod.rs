@@ -1,10 +1,11 @@
 //! The kernel against the simulator: in random worlds, random packets that are really sent must fare as the simulator
 //! says that they can.
 //!
-//! Every world is installed over the one before it, in the same network, so the transactions between unlike rulesets are
-//! tried as well.
+//! Every world is installed over the one before it, in the same network, so the changes between unlike rules, layouts and
+//! modes are tried as well.
 
 mod fact;
+mod rules;
 mod scene;
 
 use std::collections::BTreeSet;
@@ -21,14 +22,11 @@ use proptest::test_runner::{RngSeed, TestError, TestRunner};
 use svcnat_lab::{Family, Outcome, PodNetwork, Probe};
 use svcnat_oracle::generate::arb_packets;
 use svcnat_oracle::{Packet, World};
-use svcnat_rules::config::Layout;
-use svcnat_rules::layout::set;
-use svcnat_rules::name::Name;
-use svcnat_rules::ruleset::{Ruleset, Value};
-use svcnat_rules::simulate::{self, Environment, Origin, simulate};
+use svcnat_rules::simulate::{self, Environment, Origin};
 
 use crate::stage::next_port;
 use fact::{Fact, Tracked, possible, seen};
+use rules::{Rules, Way};
 use scene::Scene;
 
 /// How many worlds are tried in each network, and how many packets in each world.
@@ -42,14 +40,13 @@ const SILENCE: Duration = Duration::from_millis(100);
 /// Set to the number that a failure printed, the same worlds and packets come again.
 const SEED: &str = "PACKETS_SEED";
 
-/// A world, the layout of its rules, and packets in it.
-type Case = (World, Layout, Vec<Packet>);
+/// A world, how its rules are made, and packets in it.
+type Case = (World, Way, Vec<Packet>);
 
 fn cases(scene: &Scene) -> impl Strategy<Value = Case> + use<> {
-    let layout = select(&[Layout::Chains, Layout::Maps][..]);
-    (scene.worlds(), layout).prop_flat_map(|(world, layout)| {
+    (scene.worlds(), select(&Way::ALL[..])).prop_flat_map(|(world, way)| {
         let packets = arb_packets(&world, PACKETS).prop_map(Scene::that_can_be_sent);
-        (Just(world), Just(layout), packets)
+        (Just(world), Just(way), packets)
     })
 }
 
@@ -64,7 +61,7 @@ struct Sent<'a> {
 impl<'a> Sent<'a> {
     fn new(
         scene: &Scene,
-        ruleset: &Ruleset,
+        rules: &Rules,
         environment: &Environment,
         packet: &'a Packet,
     ) -> Result<Self, String> {
@@ -72,7 +69,7 @@ impl<'a> Sent<'a> {
         let target = SocketAddr::new(packet.destination, packet.port);
         let origin = scene.interface(packet).map_or(Origin::Host, |interface| Origin::Network { interface });
         let simulated = simulate::Packet::new(packet.protocol, source, target, origin);
-        let outcomes = simulate(ruleset, environment, &simulated).map_err(|error| error.to_string())?;
+        let outcomes = rules.simulate(environment, &simulated)?;
         Ok(Self { packet, source, target, possible: possible(&outcomes) })
     }
 
@@ -142,44 +139,28 @@ fn try_packets(scene: &Scene, world: &World, packets: &[Sent<'_>]) -> Result<Vec
     Ok(unclear)
 }
 
-/// The backends that the kernel is to remember: one for each client and frontend, where there is a map for it.
-fn remembered<'a>(ruleset: &Ruleset, packets: &'a [Packet]) -> Vec<(&'a Packet, SocketAddr)> {
-    let mut keys = BTreeSet::new();
-    let with_entry = packets.iter().filter_map(|packet| Some((packet, packet.affinity?)));
-    with_entry
-        .filter(|(packet, _)| {
-            let table = ruleset.tables.get(&packet.family());
-            let exists = table.is_some_and(|table| table.sets.contains_key(set::AFFINITY));
-            exists && keys.insert((packet.source, packet.destination, packet.protocol, packet.port))
-        })
-        .collect()
-}
-
-fn environment(world: &World, remembered: &[(&Packet, SocketAddr)]) -> Environment {
+fn environment(world: &World, rules: &Rules, remembered: &[(&Packet, SocketAddr)]) -> Environment {
     let mut environment = Environment::default();
     environment.local.extend(&world.environment.local_addresses);
     for (packet, backend) in remembered {
-        let key = Value::new().addr(packet.source).addr(packet.destination);
-        let key = key.protocol(packet.protocol).port(packet.port);
-        let data = Value::new().addr(backend.ip()).port(backend.port());
-        environment.insert(packet.family(), Name::from(set::AFFINITY), key, data);
+        rules.tell(&mut environment, packet, *backend);
     }
     environment
 }
 
-fn check(scene: &Scene, (world, layout, packets): &Case) -> Result<(), String> {
+fn check(scene: &Scene, (world, way, packets): &Case) -> Result<(), String> {
     let say = |error: svcnat_lab::Error| error.to_string();
-    scene.forget_clients().map_err(say)?;
+    scene.forget_clients()?;
     scene.set_addresses(world).map_err(say)?;
-    let ruleset = scene.install(world, *layout)?;
-    let remembered = remembered(&ruleset, packets);
-    scene.remember(&remembered).map_err(say)?;
-    let environment = environment(world, &remembered);
+    let rules = scene.install(world, *way)?;
+    let remembered = rules.remembered(packets);
+    scene.remember(&rules, &remembered)?;
+    let environment = environment(world, &rules, &remembered);
     let mut waiting: Vec<&Packet> = packets.iter().collect();
     let mut explanations = String::new();
     for _ in 0..3 {
         let sent: Result<Vec<Sent<'_>>, String> =
-            waiting.iter().map(|packet| Sent::new(scene, &ruleset, &environment, packet)).collect();
+            waiting.iter().map(|packet| Sent::new(scene, &rules, &environment, packet)).collect();
         let sent = sent?;
         let unclear = try_packets(scene, world, &sent)?;
         if unclear.is_empty() {
@@ -208,8 +189,8 @@ fn run(network: PodNetwork) {
         TestRunner::new(config).run(&cases(&scene), |case| check(&scene, &case).map_err(TestCaseError::fail));
     match result {
         Ok(()) => {}
-        Err(TestError::Fail(reason, (world, layout, _))) => {
-            panic!("{SEED}={seed}, {network:?}, {layout:?}: {reason}\n{world:#?}");
+        Err(TestError::Fail(reason, (world, way, _))) => {
+            panic!("{SEED}={seed}, {network:?}, {way:?}: {reason}\n{world:#?}");
         }
         Err(TestError::Abort(reason)) => panic!("{SEED}={seed}, {network:?}: {reason}"),
     }

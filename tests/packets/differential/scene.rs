@@ -5,17 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::sync::Mutex;
 
-use svcnat::netlink::{self, Netlink, Options, encode};
 use svcnat_lab::{Family, Host, Lab, Node, PodNetwork, Protocol, Result};
 use svcnat_oracle::generate::arb_world;
 use svcnat_oracle::{Origin, Packet, World};
-use svcnat_rules::compile::compile;
-use svcnat_rules::config::{Config, Layout};
-use svcnat_rules::diff::diff;
-use svcnat_rules::layout::{set, slots_in};
+use svcnat_rules::layout::set;
 use svcnat_rules::name::Name;
-use svcnat_rules::ruleset::Ruleset;
-use svcnat_rules::verify::verify;
+
+use super::rules::{Rules, Way, forget_lists};
 
 /// The ports that generated packets are sent to, by clients or by DNAT.
 const PORTS: [u16; 8] = [80, 81, 443, 8080, 8443, 30008, 30080, 30443];
@@ -196,40 +192,30 @@ impl Scene {
         self.node.ip_batch(&lines)
     }
 
-    /// Makes the node's kernel hold what a world compiles to, by the difference to what it holds, and gives it.
-    pub fn install(&self, world: &World, layout: Layout) -> Result<Ruleset, String> {
-        let config = Config { layout, ..world.config.clone() };
-        self.node.run(|| {
-            let say = |error: netlink::Error| error.to_string();
-            let mut kernel = Netlink::open().map_err(say)?;
-            let installed = kernel.read().map_err(say)?;
-            let ruleset = compile(&world.cluster, &config, &slots_in(&installed)).ruleset;
-            if let Some(violation) = verify(&ruleset).first() {
-                return Err(violation.to_string());
-            }
-            let transaction = diff(&ruleset, &installed);
-            let options = Options { generation: Some(installed.generation), ..Options::default() };
-            let batch = encode(&transaction, &options).map_err(|error| error.to_string())?;
-            kernel.apply(&batch).map_err(|error| format!("{error}\n{transaction:#?}"))?;
-            let installed = kernel.read().map_err(say)?;
-            let left = diff(&ruleset, &installed);
-            if left.is_empty() { Ok(()) } else { Err(format!("still to do: {left:#?}")) }?;
-            Ok(ruleset)
-        })
+    /// Makes the node's kernel hold what a world compiles to, and gives it.
+    pub fn install(&self, world: &World, way: Way) -> Result<Rules, String> {
+        self.node.run(|| Rules::install(world, way))
     }
 
     /// Forgets all clients.
-    pub fn forget_clients(&self) -> Result<()> {
+    pub fn forget_clients(&self) -> Result<(), String> {
         for family in Family::ALL {
             let mut flush = Command::new("nft");
             // Where there is no such map, nobody is remembered.
-            self.node.output(flush.args(["flush", "map", family.keyword(), "svcnat", set::AFFINITY]))?;
+            let arguments = ["flush", "map", family.keyword(), "svcnat", set::AFFINITY];
+            self.node.output(flush.args(arguments)).map_err(|error| error.to_string())?;
         }
-        Ok(())
+        self.node.run(forget_lists)
     }
 
     /// Makes the kernel remember the backend of a packet's sender.
-    pub fn remember(&self, remembered: &[(&Packet, SocketAddr)]) -> Result<()> {
+    pub fn remember(&self, rules: &Rules, remembered: &[(&Packet, SocketAddr)]) -> Result<(), String> {
+        if let Rules::Iptables(_) = rules {
+            let mut remembered = remembered.iter();
+            return self.node.run(|| {
+                remembered.try_for_each(|(packet, backend)| rules.remember_in_lists(packet, *backend))
+            });
+        }
         let element = |(packet, backend): &(&Packet, SocketAddr)| {
             let Packet { source, destination, protocol, port, .. } = packet;
             format!(
@@ -240,6 +226,7 @@ impl Scene {
                 backend.port()
             )
         };
-        self.node.nft(&remembered.iter().map(element).collect::<String>())
+        let script: String = remembered.iter().map(element).collect();
+        self.node.nft(&script).map_err(|error| error.to_string())
     }
 }
