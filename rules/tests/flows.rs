@@ -15,6 +15,7 @@ use svcnat_rules::flows::{
     Client, Endpoints, Flow, Frontends, Judge, Looked, Remembered, node_port_addresses,
 };
 use svcnat_rules::installed::Installed;
+use svcnat_rules::iptables;
 use svcnat_rules::layout::Slots;
 use svcnat_rules::net::{Family, Protocol};
 use svcnat_rules::ruleset::{Ruleset, Value};
@@ -29,6 +30,13 @@ fn node_ports(world: &World) -> BTreeSet<IpAddr> {
 
 fn frontends(world: &World) -> Frontends {
     Frontends::of(&ruleset(world), &Protocol::ALL, &node_ports(world))
+}
+
+/// The same table, taken from iptables rules.
+fn frontends_of_iptables(world: &World) -> Frontends {
+    let compiled = iptables::compile(&world.cluster, &world.config);
+    let installed = iptables::Installed::from(&compiled.ruleset);
+    Frontends::of(&iptables::as_nftables(&installed), &Protocol::ALL, &node_ports(world))
 }
 
 const CLUSTER_IP: &str = "10.96.0.10:53";
@@ -313,9 +321,13 @@ fn node_ports_are_served_where_the_rules_serve_them() {
     check(NodePortAddresses::Cidrs(networks), true, &in_networks);
 }
 
-/// What the table of frontends says of a packet, against the oracle.
+/// What the tables of frontends say of a packet, against the oracle.
 fn check_against_the_oracle(world: &World, packet: &Packet) {
-    let frontends = frontends(world);
+    check_table(world, packet, &frontends(world));
+    check_table(world, packet, &frontends_of_iptables(world));
+}
+
+fn check_table(world: &World, packet: &Packet, frontends: &Frontends) {
     let client = Client { address: packet.source, is_local: world.environment.is_local(packet.source) };
     let found = frontends.find(packet.protocol, SocketAddr::new(packet.destination, packet.port));
     let serves = found.is_some_and(|(_, frontend)| frontend.serves(client, packet.protocol));

@@ -100,7 +100,8 @@ pub struct RuleOptions {
     /// With the layout `maps`: comment each backend with its Pod, as the layout `chains` always does
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     backend_comments: Option<bool>,
-    /// How many clients session affinity can remember, for each family [default: 262144]
+    /// How many clients session affinity can remember, for each family; with --proxy-mode iptables the kernel's limit holds
+    /// [default: 262144]
     #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..))]
     affinity_size: Option<u32>,
 }

@@ -12,7 +12,8 @@
 //! |---|---|---|---|
 //! | mangle | PREROUTING, OUTPUT | `SVCNAT-SOURCES`, `SVCNAT-FW-` | drops what `loadBalancerSourceRanges` forbid |
 //! | nat | PREROUTING, OUTPUT | `SVCNAT-SERVICES` | finds the address, else the node port |
-//! | | | `SVCNAT-IP-` | one address: its ports, masquerading where it is a ClusterIP |
+//! | | | `SVCNAT-IP-` | one address: its ports |
+//! | | | `SVCNAT-TO-CLUSTER-IP` | before that, masquerading of what no pod sends to a ClusterIP |
 //! | | | `SVCNAT-NODE-PORTS` | finds the node port |
 //! | | | `SVCNAT-EXT-` | connections from outside: external policy, masquerading |
 //! | | | `SVCNAT-SVC-`, `SVCNAT-SVL-` | picks one of all backends, one of this node's |

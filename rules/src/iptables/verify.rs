@@ -4,7 +4,8 @@
 //! 2. Comments fit the kernel and hold nothing that ends a quotation.
 //! 3. Every chain that a rule leads to exists in its table; built-in chains hold jumps only.
 //! 4. Jumps form no loop and are at most [`MAX_JUMPS`] deep, the limit of the variant nft.
-//! 5. Addresses are of the table's family, networks not of prefix 0; a port and a DNAT need a protocol.
+//! 5. Addresses are of the table's family, networks not of prefix 0; a port and a DNAT need a protocol. The name of an interface
+//!    does not end in `+`, which would be another match.
 //! 6. DNAT can be reached only from nat's PREROUTING and OUTPUT, masquerading only from its POSTROUTING; rejections are
 //!    in filter only, and nat drops nothing.
 //! 7. A probability is not 0. A list of clients has a name that the kernel takes for a file's, a timeout that is not 0,
@@ -17,7 +18,7 @@ use thiserror::Error;
 
 use super::chain::{Ruleset, Table, TableName, built_in};
 use super::names::{MAX_CHAIN, MAX_LIST, PREFIX};
-use super::rule::{Match, Recent, Rule, Target};
+use super::rule::{Interface, Match, Recent, Rule, Target};
 use crate::name::Name;
 use crate::net::Family;
 use crate::ruleset::{Hook, MAX_COMMENT};
@@ -56,7 +57,7 @@ pub enum Fault {
     #[error("jumps loop or are more than {MAX_JUMPS} deep")]
     Depth,
     /// Invariant 5.
-    #[error("a rule matches what a packet of this family cannot have: {0}")]
+    #[error("a rule asks for what iptables cannot ask of a packet of this family: {0}")]
     Packet(String),
     /// Invariant 6.
     #[error("{0} is not possible here")]
@@ -133,6 +134,7 @@ fn check_packet(family: Family, rule: &Rule, report: &mut impl FnMut(Fault)) {
         fits &= Family::of(to.ip()) == family && rule.protocol.is_some();
     }
     fits &= rule.port.is_none() || rule.protocol.is_some();
+    fits &= !matches!(&rule.interface, Some(Interface::Named(name)) if name.ends_with('+'));
     if !fits {
         report(Fault::Packet(rule.to_string()));
     }

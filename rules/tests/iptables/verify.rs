@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use svcnat_oracle::build::{self, here, tcp_slice};
 use svcnat_rules::iptables::{
-    Chain, Fault, Match, Odds, Recent, Rule, Ruleset, Table, TableName, Target, compile, verify,
+    Chain, Fault, Interface, Match, Odds, Recent, Rule, Ruleset, Table, TableName, Target, compile, verify,
 };
 use svcnat_rules::name::Name;
 use svcnat_rules::net::{Cidr, Family, Protocol};
@@ -96,6 +96,7 @@ fn rules_match_what_packets_can_have() {
         Rule::new(Target::Return).from(cidr("fd00::/16")),
         Rule { destination: Some(cidr("0.0.0.0/0")), ..Rule::new(Target::Return) },
         Rule { port: Some(80), ..Rule::new(Target::Return) },
+        Rule { interface: Some(Interface::Named(Name::from("br+"))), ..Rule::new(Target::Return) },
         Rule::new(Target::Dnat(backend)),
         tcp(Rule::new(Target::Dnat(ipv6))),
     ] {
