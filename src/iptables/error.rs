@@ -25,12 +25,22 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A program that says that it failed: for want of privilege, or since another one held the lock for too long.
+    /// A program that says that it failed, as for want of privilege.
+    #[error("{program} failed ({status}): {said}")]
+    Failed {
+        /// Which program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
+    },
+    /// The same of one that makes changes; also where another program held the lock for too long.
     #[error(
         "{program} failed ({status}): {said}; tables that it had committed by then are in force, the others as they \
          were"
     )]
-    Failed {
+    Restore {
         /// Which program.
         program: String,
         /// How it ended.

@@ -90,6 +90,7 @@ impl Iptables {
             let done = match run(&program, &["--noflush", "-w", PATIENCE], &Change::input(tables)) {
                 Ok(Some(_)) => Ok(()),
                 Ok(None) => Err(Error::Incomplete { program }),
+                Err(Error::Failed { program, status, said }) => Err(Error::Restore { program, status, said }),
                 Err(error) => Err(error),
             };
             result = result.and(done);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::sandbox::{folder, golden, listing, nft, on_node_a, run, sandbox, svcnat};
+use crate::sandbox::{SVCNAT, folder, golden, listing, nft, on_node_a, run, sandbox, svcnat};
 
 const MODE: [&str; 2] = ["--proxy-mode", "iptables"];
 
@@ -188,7 +188,7 @@ fn a_no_op_runs_no_restore() {
     }
     let path = format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", folder.path().display());
     let apply = |manifests: &std::path::Path| {
-        let head = [path.as_str(), crate::sandbox::SVCNAT, "apply", "-f", manifests.to_str().unwrap()];
+        let head = [path.as_str(), SVCNAT, "apply", "-f", manifests.to_str().unwrap()];
         let apply = run("env", &[&head[..], &["--hostname-override", "node-a"], &MODE].concat(), "");
         assert_eq!((apply.code, apply.err.as_str()), (Some(0), ""));
         let ran = fs::read_to_string(&witness).unwrap_or_default().lines().count();
@@ -209,7 +209,18 @@ fn what_the_programs_refuse_is_said_in_their_words() {
         let before = listing();
         let run = svcnat(&["cleanup"]);
         assert_eq!((run.code, run.out.as_str()), (Some(4), ""), "{}", run.err);
-        assert!(run.err.contains("iptables-nft-restore failed"), "{}", run.err);
+        assert!(
+            run.err.contains("iptables-nft-restore failed") && run.err.contains("as they were"),
+            "{}",
+            run.err
+        );
+        assert_eq!(listing(), before);
+        let web = golden("web");
+        let no_capabilities = ["--inh-caps=-all", "--bounding-set=-all", SVCNAT, "apply", "-f"];
+        let arguments = [&no_capabilities[..], &[web.to_str().unwrap()], &MODE].concat();
+        let run = crate::sandbox::run("setpriv", &arguments, "");
+        assert_eq!((run.code, run.out.as_str()), (Some(4), ""), "{}", run.err);
+        assert!(run.err.contains("-save failed") && run.err.contains("you must be root"), "{}", run.err);
         assert_eq!(listing(), before);
     });
 }
