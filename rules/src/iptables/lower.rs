@@ -122,51 +122,54 @@ impl Lowering<'_> {
     /// The rules that make a frontend work. What cannot be served is refused behind NAT, where local clients are met as
     /// well, and until then kept from a node port that may be at the same address.
     fn claim(&mut self, frontend: &Frontend) {
-        let mut entries = Vec::new();
-        let mut add = |chain, rule: Rule| entries.push(Entry { family: self.route.family, chain, rule });
-        let served = !matches!(frontend.handling, Handling::Reject | Handling::Drop);
-        match frontend.at {
-            FrontendAddress::Address(address, port) => {
-                let target = if served { self.serve(frontend) } else { Target::Return };
-                let rule = Rule::new(target).comment(Some(self.comment()));
-                add(SharedChain::Address(address), rule.on(self.route.port.protocol, port.get()));
-                let rule = |target| Rule::new(target).to(host(address));
-                if let Some(target) = self.refusal(frontend.handling) {
-                    let rule = rule(target).comment(Some(self.comment()));
-                    add(SharedChain::NoEndpoints, rule.on(self.route.port.protocol, port.get()));
-                }
-                if frontend.sources.is_some() {
-                    let rule = rule(Target::Goto(sources_chain(&self.route.port)));
-                    add(SharedChain::Sources, rule.on(self.route.port.protocol, port.get()));
-                }
-                if frontend.kind == FrontendKind::ClusterIp {
-                    self.share(SharedChain::ClusterIps, rule(Target::Jump(Name::from(chain::REJECT))));
-                }
-            }
-            FrontendAddress::NodePort(port) => {
-                let rule = |target| {
-                    let rule = Rule::new(target).comment(Some(self.comment()));
-                    rule.on(self.route.port.protocol, port.get())
-                };
-                if served {
-                    add(SharedChain::NodePorts, rule(self.serve(frontend)));
-                }
-                if let Some(target) = self.refusal(frontend.handling) {
-                    add(SharedChain::NoEndpointsNodePorts, rule(target));
-                }
-            }
-        }
+        let rules = match frontend.at {
+            FrontendAddress::Address(address, port) => self.at_address(frontend, address, port.get()),
+            FrontendAddress::NodePort(port) => self.at_node_port(frontend, port.get()),
+        };
         let Route { family, port, .. } = self.route;
+        let entry = |(chain, rule)| Entry { family: *family, chain, rule };
+        let entries = rules.into_iter().map(entry).collect();
         let key = FrontendKey { family: *family, at: frontend.at, protocol: port.protocol };
         self.fragment.claims.push(Claim { frontend: key, port: port.clone(), entries });
+        if let (FrontendKind::ClusterIp, FrontendAddress::Address(address, _)) = (frontend.kind, frontend.at)
+        {
+            let reject = Target::Jump(Name::from(chain::REJECT));
+            self.share(SharedChain::ClusterIps, Rule::new(reject).to(host(address)));
+        }
     }
 
-    fn serve(&self, frontend: &Frontend) -> Target {
+    fn at_address(&self, frontend: &Frontend, address: IpAddr, port: u16) -> Vec<(SharedChain, Rule)> {
+        let rule = |target| Rule::new(target).on(self.route.port.protocol, port);
+        let target = self.serve(frontend).unwrap_or(Target::Return);
+        let mut rules = vec![(SharedChain::Address(address), rule(target).comment(Some(self.comment())))];
+        if let Some(target) = self.refusal(frontend.handling) {
+            let rule = rule(target).to(host(address)).comment(Some(self.comment()));
+            rules.push((SharedChain::NoEndpoints, rule));
+        }
+        if frontend.sources.is_some() {
+            let target = Target::Goto(sources_chain(&self.route.port));
+            rules.push((SharedChain::Sources, rule(target).to(host(address))));
+        }
+        rules
+    }
+
+    fn at_node_port(&self, frontend: &Frontend, port: u16) -> Vec<(SharedChain, Rule)> {
+        let rule =
+            |target| Rule::new(target).on(self.route.port.protocol, port).comment(Some(self.comment()));
+        let serve = self.serve(frontend).map(|target| (SharedChain::NodePorts, rule(target)));
+        let refuse = self.refusal(frontend.handling);
+        let refuse = refuse.map(|target| (SharedChain::NoEndpointsNodePorts, rule(target)));
+        serve.into_iter().chain(refuse).collect()
+    }
+
+    /// Where a connection is sent to that can be served.
+    fn serve(&self, frontend: &Frontend) -> Option<Target> {
         let port = &self.route.port;
-        Target::Goto(match frontend.handling {
-            Handling::Internal(pool) => pool_chain(port, pool),
-            _ => external_chain(port),
-        })
+        match frontend.handling {
+            Handling::Reject | Handling::Drop => None,
+            Handling::Internal(pool) => Some(Target::Goto(pool_chain(port, pool))),
+            Handling::External | Handling::ExternalLocal => Some(Target::Goto(external_chain(port))),
+        }
     }
 
     fn refusal(&self, handling: Handling) -> Option<Target> {
