@@ -8,6 +8,12 @@ use crate::{addresses, folder, http, kubernetes, netlink};
 /// Why the agent cannot start. Once it runs, nothing but a signal ends it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The settings ask for `mode: iptables`.
+    #[error(
+        "svcnat agent programs nftables only so far; leave --proxy-mode (mode) away, or apply manifests with `svcnat apply \
+         --proxy-mode iptables`"
+    )]
+    Iptables,
     /// Another agent runs in this network namespace.
     #[error(
         "another svcnat agent runs here already (it holds the abstract socket @svcnat-agent, which `ss -xl` shows); this one ends"

@@ -37,7 +37,7 @@ use crate::kubernetes::{
 };
 use crate::metrics::{Kind, Metrics};
 use crate::netlink::{Monitor, Netlink, Seen};
-use crate::settings::{self, OwnTables, Settings};
+use crate::settings::{self, Mode, OwnTables, Settings};
 use crate::source::News;
 use crate::{addresses, folder, state_file};
 use cleaner::Cleaner;
@@ -76,6 +76,9 @@ const LOOK_AT_WATCHES: Duration = Duration::from_secs(5);
 /// See [`Error`]: only where it cannot start.
 pub async fn run(options: Options) -> Result<(), Error> {
     let Options { settings, settings_source, manifests, service_cidrs, dry_run, set_log_level } = options;
+    if settings.mode == Mode::Iptables {
+        return Err(Error::Iptables);
+    }
     let stop = Box::pin(stop_signal()?);
     let dry = dry_run.is_some();
     let _lock = if dry { None } else { Some(lock()?) };
