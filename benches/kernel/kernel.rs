@@ -13,6 +13,7 @@ use svcnat::netlink::{self, Netlink, Socket, Transport};
 use svcnat_lab::Namespace;
 
 use crate::Result;
+pub use crate::common::process::run;
 use crate::sample::timed;
 
 /// A socket that adds up how long its `sendmsg` took: for a transaction that is the kernel's own time.
@@ -55,15 +56,6 @@ pub fn in_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<
     });
     thread::sleep(time.min(Duration::from_secs(3)));
     result
-}
-
-/// Runs a program to its end.
-pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output()?;
-    if !output.status.success() {
-        return Err(format!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// How long nft took for a script.

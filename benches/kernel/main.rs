@@ -5,18 +5,18 @@
 mod changes;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+#[path = "../common/mod.rs"]
+mod common;
 mod connections;
 mod kernel;
 mod load;
 mod machine;
 mod memory;
 mod options;
-mod page;
 mod peer;
 mod plot;
 mod reach;
 mod report;
-mod sample;
 mod targets;
 
 use std::io::Write;
@@ -25,13 +25,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use svcnat_rules::config::Layout;
 
+use common::{Error, Result, page, sample};
 use options::Options;
 use report::Results;
-
-/// Whatever goes wrong ends the benchmark, and is said.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
-/// See [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
 
 /// svcnat's layouts, in the order of every table.
 pub const LAYOUTS: [(&str, Layout); 2] = [("maps", Layout::Maps), ("chains", Layout::Chains)];
@@ -53,7 +49,7 @@ fn run(options: &Options) -> Result<()> {
     let results = measure(options)?;
     match &options.page {
         Some(page) => report::write(&results, page),
-        None => Ok(std::io::stdout().write_all(report::text(&results)?.as_bytes())?),
+        None => Ok(std::io::stdout().write_all(report::text(&results).as_bytes())?),
     }
 }
 

@@ -10,6 +10,7 @@ use svcnat_rules::layout::Slots;
 use svcnat_rules::net::Protocol;
 
 use crate::cluster::{Maker, Size, config};
+use crate::common::process;
 use crate::{Result, reach};
 
 /// What a process holds when it is measured.
@@ -41,7 +42,7 @@ impl What {
     }
 }
 
-/// The memory of one process, in bytes.
+/// The memory of one process.
 #[derive(Debug)]
 pub struct Memory {
     /// The size of the cluster.
@@ -50,10 +51,8 @@ pub struct Memory {
     pub what: What,
     /// The same for the page.
     pub title: &'static str,
-    /// `VmRSS`: resident when everything is there.
-    pub resident: usize,
-    /// `VmHWM`: the most that was ever resident.
-    pub peak: usize,
+    /// How much, when everything is there.
+    pub process: process::Memory,
 }
 
 /// Measures one size.
@@ -70,13 +69,7 @@ fn measure_one(size: Size, what: What, argument: &str, title: &'static str) -> R
         return Err(format!("the child failed: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     let status = String::from_utf8(output.stdout)?;
-    let (resident, peak) = (field(&status, "VmRSS:")?, field(&status, "VmHWM:")?);
-    Ok(Memory { size, what, title, resident, peak })
-}
-
-fn field(status: &str, name: &str) -> Result<usize> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line in status")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<usize>()? * 1024)
+    Ok(Memory { size, what, title, process: process::Memory::parse(&status)? })
 }
 
 /// What a child does: makes what is asked for, holds it and prints `/proc/self/status`.

@@ -9,7 +9,7 @@ use crate::cluster::{Size, thousands};
 use crate::connections::Connections;
 use crate::load::{Load, Ours, quotient};
 use crate::memory::{Memory, What};
-use crate::page::{self, Table, bytes, median, time, times};
+use crate::page::{self, Part, Table, bytes, median, time, times};
 use crate::plot::{Line, Plot};
 use crate::sample::Samples;
 use crate::{LAYOUTS, Result, targets};
@@ -32,7 +32,7 @@ pub struct Results {
 }
 
 /// The generated parts of the page with their names.
-fn parts(results: &Results) -> Vec<(&'static str, String)> {
+fn parts(results: &Results) -> Vec<Part> {
     vec![
         ("machine", machine(results)),
         ("targets", targets::table(results).markdown()),
@@ -45,22 +45,19 @@ fn parts(results: &Results) -> Vec<(&'static str, String)> {
 }
 
 /// All parts one after the other.
-pub fn text(results: &Results) -> Result<String> {
-    Ok(parts(results).into_iter().map(|(name, part)| format!("{name}\n\n{part}\n")).collect())
+pub fn text(results: &Results) -> String {
+    page::text(&parts(results))
 }
 
 /// Writes the parts into the page and the plots into the directory with the page's name.
 pub fn write(results: &Results, page: &Path) -> Result<()> {
-    let mut content = fs::read_to_string(page)?;
-    for (name, part) in parts(results) {
-        content = page::replace(&content, name, &part)?;
-    }
+    page::write(page, &parts(results))?;
     let directory = page.with_extension("");
     fs::create_dir_all(&directory)?;
     for (name, plot) in plots(results) {
         plot.draw(&directory.join(format!("{name}.svg")))?;
     }
-    Ok(fs::write(page, content)?)
+    Ok(())
 }
 
 fn machine(results: &Results) -> String {
@@ -166,8 +163,8 @@ fn memory(results: &Results) -> Table {
         table.row([
             memory.size.to_string(),
             memory.title.to_owned(),
-            bytes(memory.resident),
-            bytes(memory.peak),
+            bytes(memory.process.resident),
+            bytes(memory.process.peak),
         ]);
     }
     table

@@ -7,7 +7,7 @@ use crate::changes::Kind;
 use crate::cluster::Size;
 use crate::load::{Load, Ours, quotient};
 use crate::memory::What;
-use crate::page::{Table, bytes, time, times};
+use crate::page::{Table, bytes, judged, time, times};
 use crate::report::Results;
 
 const COMPILE: Duration = Duration::from_millis(60);
@@ -101,7 +101,7 @@ fn memory(table: &mut Table, results: &Results) {
         let size = Size { services, ..results.main };
         let figure = |layout: usize| {
             let (_, layout) = *LAYOUTS.get(layout)?;
-            let resident = results.memory_of(size, What::Engine(layout))?.resident;
+            let resident = results.memory_of(size, What::Engine(layout))?.process.resident;
             Some((bytes(resident), resident <= limit))
         };
         row(table, &format!("memory of the engine, {size}"), bytes(limit), &figure);
@@ -109,14 +109,6 @@ fn memory(table: &mut Table, results: &Results) {
 }
 
 fn row(table: &mut Table, figure: &str, target: String, of: &dyn Fn(usize) -> Figure) {
-    let cells = (0..LAYOUTS.len()).map(|layout| cell(of(layout)));
+    let cells = (0..LAYOUTS.len()).map(|layout| judged(of(layout)));
     table.row([figure.to_owned(), target].into_iter().chain(cells));
-}
-
-fn cell(figure: Figure) -> String {
-    match figure {
-        Some((text, true)) => text,
-        Some((text, false)) => format!("**{text}** (missed)"),
-        None => "-".to_owned(),
-    }
 }

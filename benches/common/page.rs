@@ -1,10 +1,12 @@
 //! The page: tables in Markdown, put between the marks of a document that otherwise stays as it is.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::Result;
+use super::Result;
+use super::sample::Samples;
 use crate::cluster::thousands;
-use crate::sample::Samples;
 
 /// A table.
 #[derive(Debug)]
@@ -39,13 +41,39 @@ impl Table {
     }
 }
 
+/// A generated part of the page, with its name.
+pub type Part = (&'static str, String);
+
+/// All parts one after the other.
+pub fn text(parts: &[Part]) -> String {
+    parts.iter().map(|(name, part)| format!("{name}\n\n{part}\n")).collect()
+}
+
+/// Writes the page with these parts anew.
+pub fn write(page: &Path, parts: &[Part]) -> Result<()> {
+    let mut content = fs::read_to_string(page)?;
+    for (name, part) in parts {
+        content = replace(&content, name, part)?;
+    }
+    Ok(fs::write(page, content)?)
+}
+
 /// Puts a generated part in the place of the one before, between `<!-- NAME -->` and `<!-- end -->`.
-pub fn replace(page: &str, name: &str, content: &str) -> Result<String> {
+fn replace(page: &str, name: &str, content: &str) -> Result<String> {
     let missing = || format!("the page has no part <!-- {name} --> ... <!-- end -->");
     let mark = format!("<!-- {name} -->\n");
     let (head, rest) = page.split_once(&mark).ok_or_else(missing)?;
     let (_, tail) = rest.split_once("<!-- end -->").ok_or_else(missing)?;
     Ok(format!("{head}{mark}\n{}\n\n<!-- end -->{tail}", content.trim_end()))
+}
+
+/// A figure, and whether it is what was to be reached.
+pub fn judged(figure: Option<(String, bool)>) -> String {
+    match figure {
+        Some((text, true)) => text,
+        Some((text, false)) => format!("**{text}** (missed)"),
+        None => "-".to_owned(),
+    }
 }
 
 /// A time with three digits.
