@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use clap::Parser;
 use svcnat_apiserver::synthetic::Cluster;
@@ -76,18 +75,8 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 
 /// Changes one slice after the other at a steady rate, for ever.
 fn change(server: &ApiServer, cluster: Cluster, per_second: f64) -> Result<(), String> {
-    let period = Duration::try_from_secs_f64(per_second.recip()).ok().filter(|_| cluster.services > 0);
-    let Some(period) = period.filter(|period| !period.is_zero()) else {
-        loop {
-            thread::park();
-        }
-    };
-    let mut next = Instant::now();
-    for count in 0_usize.. {
-        next += period;
-        thread::sleep(next.saturating_duration_since(Instant::now()));
-        let slice = cluster.changed_slice(count % cluster.services, count / cluster.services);
-        server.apply(slice).map_err(|e| e.to_string())?;
+    cluster.change(server, per_second, 0..usize::MAX).map_err(|e| e.to_string())?;
+    loop {
+        thread::park();
     }
-    Ok(())
 }

@@ -2,8 +2,13 @@
 //! spread over a hundred nodes. It has the names and addresses of the one that `benches/cluster` measures with.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use crate::{ApiServer, Result};
 
 /// How many nodes the pods are on.
 const NODES: usize = 100;
@@ -72,6 +77,24 @@ impl Cluster {
             number,
             (first..first + self.backends).map(|pod| if pod == replaced { fresh } else { pod }),
         )
+    }
+
+    /// Replaces a backend in one slice after the other, at a steady rate. `changes` are counted from the first one to the
+    /// cluster; there are none without Services or at a rate that is not above 0.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ApiServer::apply`].
+    pub fn change(self, server: &ApiServer, per_second: f64, changes: Range<usize>) -> Result<()> {
+        let period = Duration::try_from_secs_f64(per_second.recip()).ok().filter(|_| self.services > 0);
+        let Some(period) = period.filter(|period| !period.is_zero()) else { return Ok(()) };
+        let mut next = Instant::now();
+        for number in changes {
+            next += period;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            server.apply(self.changed_slice(number % self.services, number / self.services))?;
+        }
+        Ok(())
     }
 
     fn slice_of(self, number: usize, pods: impl Iterator<Item = usize>) -> Value {
