@@ -88,7 +88,8 @@ impl Mark {
 /// A batch in the making.
 pub struct Builder {
     batch: Batch,
-    /// Where nftnl writes a message before it is copied; as large as the largest one.
+    /// Where nftnl writes a message before it is copied; as large as the largest one. A batch of elements alone, as nearly
+    /// every change is, does without.
     scratch: Vec<u32>,
 }
 
@@ -96,14 +97,13 @@ impl Builder {
     /// A batch that has begun.
     #[must_use]
     pub fn new(options: &Options) -> Self {
-        let words = usize::try_from(nftnl::nft_nlmsg_maxsize()).unwrap_or(0).div_ceil(4);
         let batch = Batch {
             bytes: Vec::new(),
             starts: Vec::new(),
             keys: Vec::new(),
             acknowledged: options.acknowledge,
         };
-        let mut builder = Self { batch, scratch: vec![0; words] };
+        let mut builder = Self { batch, scratch: Vec::new() };
         let sequence = builder.next();
         message::put(&mut builder.batch.bytes, BATCH_BEGIN, 0, sequence, 0, SUBSYSTEM, |out| {
             if let Some(generation) = options.generation {
@@ -142,6 +142,9 @@ impl Builder {
     /// Appends a message of libnftnl's.
     pub fn add(&mut self, message: &impl NlMsg, operation: MsgType) {
         let sequence = self.next();
+        if self.scratch.is_empty() {
+            self.scratch = vec![0; usize::try_from(nftnl::nft_nlmsg_maxsize()).unwrap_or(0).div_ceil(4)];
+        }
         // SAFETY: the buffer is as large as `nft_nlmsg_maxsize` says, and aligned for a message header.
         unsafe { message.write(self.scratch.as_mut_ptr().cast(), sequence, operation) };
         // A message begins with its length in bytes.
