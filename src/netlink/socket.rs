@@ -48,6 +48,8 @@ const OVERHEAD: usize = 32;
 /// `mnl::Socket` is not `Send`: the thread that opens it keeps it.
 pub struct Socket {
     socket: mnl::Socket,
+    /// How many bytes can certainly be sent in one piece.
+    room: usize,
 }
 
 impl Socket {
@@ -58,7 +60,8 @@ impl Socket {
     /// [`Error::NoNfTables`] where the kernel has no netfilter netlink at all.
     pub fn open() -> Result<Self, Error> {
         let socket = mnl::Socket::new(mnl::Bus::Netfilter).map_err(open_error)?;
-        let socket = Self { socket };
+        let mut socket = Self { socket, room: 0 };
+        socket.room = socket.read_room();
         for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
             socket.enable(option).map_err(open_error)?;
         }
@@ -92,7 +95,7 @@ impl Socket {
     }
 
     /// How many bytes can be sent in one piece.
-    fn room(&self) -> usize {
+    fn read_room(&self) -> usize {
         getsockopt(self, sockopt::SndBuf).unwrap_or(0).saturating_sub(OVERHEAD)
     }
 }
@@ -113,7 +116,7 @@ impl AsFd for Socket {
 
 impl Transport for Socket {
     fn reserve(&mut self, len: usize) -> Result<(), Error> {
-        if self.room() >= len {
+        if self.room >= len {
             return Ok(());
         }
         let wanted = len.saturating_add(OVERHEAD);
@@ -122,10 +125,8 @@ impl Transport for Socket {
             // Beyond net.core.wmem_max this one is cut down and succeeds: reading back tells.
             let _ = setsockopt(&*self, sockopt::SndBuf, &wanted);
         }
-        match self.room() {
-            available if available >= len => Ok(()),
-            available => Err(Error::TooLarge { needed: len, available }),
-        }
+        self.room = self.read_room();
+        if self.room >= len { Ok(()) } else { Err(Error::TooLarge { needed: len, available: self.room }) }
     }
 
     fn send(&mut self, messages: &[u8]) -> io::Result<()> {
