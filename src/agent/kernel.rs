@@ -110,11 +110,7 @@ fn read(kernel: &mut Netlink, own: bool) -> Result<Installed, netlink::Error> {
     if !own {
         return Ok(installed);
     }
-    let mut installed = match kernel.take_over(&installed) {
-        Ok(false) => installed,
-        Ok(true) | Err(netlink::Error::GenerationMoved) => kernel.read()?,
-        Err(error) => return Err(error),
-    };
+    let mut installed = if kernel.take_over(&installed)? { kernel.read()? } else { installed };
     installed.demand_owners();
     Ok(installed)
 }

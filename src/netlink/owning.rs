@@ -27,7 +27,8 @@ impl<T: Transport> Netlink<T> {
         if operations.is_empty() {
             return Ok(false);
         }
-        let options = Options { generation: Some(installed.generation), own: true, ..Options::default() };
+        // Whatever has become of them meanwhile is read afterwards, so any generation will do.
+        let options = Options { own: true, ..Options::default() };
         let Ok(batch) = encode(&Transaction { operations }, &options) else { return Ok(false) };
         self.apply(&batch).map(|()| true)
     }

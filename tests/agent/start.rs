@@ -1,10 +1,15 @@
 //! The start, with nothing in the kernel and with what an earlier agent left.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 use svcnat::netlink::{Netlink, Socket};
 use svcnat_apiserver::{Failure, Fault, On, Resource, Times};
+use svcnat_rules::installed::{InstalledTable, Owner};
 use svcnat_rules::layout::{Slots, slots_in};
 
 use crate::agent_support::agent::Agent;
@@ -128,25 +133,92 @@ fn a_start_that_is_told_nonsense_ends_with_a_word() {
     });
 }
 
+/// Another program that changes tables of its own, hundreds of times a second, until this is dropped.
+struct Neighbour(Child);
+
+impl Neighbour {
+    fn start() -> Self {
+        let mut nft = Command::new("nft");
+        let mut child = nft.arg("-i").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut lines = child.stdin.take().unwrap();
+        // It ends with the pipe.
+        thread::spawn(
+            move || while lines.write_all(b"add table ip other\ndelete table ip other\n").is_ok() {},
+        );
+        Self(child)
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 #[test]
 fn a_start_amid_changes_of_other_programs_forgets_nothing() {
     on_node_a(|| {
         let timeout =
             || fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established").unwrap();
         assert_ne!(timeout(), "86400\n", "nothing to see");
-        let mut cluster = Cluster::of(shop());
-        // So many that others come in between reading and writing.
-        for number in 0..200_u8 {
-            cluster.apply(service(&format!("s-{number}"), 20 + number, json!({})));
-            cluster.apply(slice(&format!("s-{number}"), &[&format!("10.244.7.{number}")]));
-        }
-        let agent = Agent::of(&cluster, &[]);
-        agent.until("a transaction meets another generation", || {
-            must("nft", &["add table ip other; delete table ip other"]);
-            holds(agent.log().contains("tried again"), "not yet")
-        });
+        let cluster = large();
+        let neighbour = Neighbour::start();
+        let agent = Agent::of(&cluster, &["--own-tables", "never"]);
+        // The first transaction meets another generation.
+        agent.until_logged("tried again");
+        drop(neighbour);
         agent.until_ready();
         agent.until_equal(&cluster.objects);
         agent.until("the settings of connection tracking", || holds(timeout() == "86400\n", timeout()));
+    });
+}
+
+#[test]
+fn a_start_does_not_wait_for_a_pause_of_other_programs() {
+    on_node_a(|| {
+        if !Netlink::<Socket>::can_own() {
+            return;
+        }
+        let cluster = large();
+        let neighbour = Neighbour::start();
+        let agent = Agent::of(&cluster, &[]);
+        agent.until_ready();
+        drop(neighbour);
+        agent.until_equal(&cluster.objects);
+    });
+}
+
+/// A cluster so large that others come in between reading and writing.
+fn large() -> Cluster {
+    let mut cluster = Cluster::of(shop());
+    for number in 0..200_u8 {
+        cluster.apply(service(&format!("s-{number}"), 20 + number, json!({})));
+        cluster.apply(slice(&format!("s-{number}"), &[&format!("10.244.7.{number}")]));
+    }
+    cluster
+}
+
+/// How often an agent starts amid changes of another program, each of which may come at another moment.
+const STARTS: usize = 5;
+
+#[test]
+fn tables_are_taken_over_whatever_other_programs_change_meanwhile() {
+    on_node_a(|| {
+        if !Netlink::<Socket>::can_own() {
+            return;
+        }
+        let cluster = Cluster::of(shop());
+        Agent::settled(&cluster, &[]).stop();
+        for _ in 0..STARTS {
+            let neighbour = Neighbour::start();
+            let agent = Agent::of(&cluster, &[]);
+            thread::sleep(Duration::from_millis(300));
+            drop(neighbour);
+            agent.until_ready();
+            let owned = |table: &InstalledTable| matches!(table.owner, Owner::Socket(_));
+            assert!(installed().tables.values().all(owned), "{:?}\n{}", installed(), agent.log());
+            agent.stop();
+        }
     });
 }
