@@ -43,6 +43,7 @@ soak: deps ## change a cluster of 2,000 Services for SOAK_SECONDS (600), with fa
 bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (under half an hour)
 	cargo bench --locked --bench pure
 	cargo bench --locked --bench kernel -- --page $(CURDIR)/docs/benchmarks.md
+	cargo bench --locked --bench agent -- --page $(CURDIR)/docs/benchmarks.md
 
 image: deps ## build the root file system of the container image, check it, pack it and say its size
 	cargo build --locked --release --package svcnat --bin svcnat

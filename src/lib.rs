@@ -15,6 +15,7 @@ pub mod iptables;
 pub mod kube_proxy;
 pub mod kubernetes;
 pub mod manifests;
+pub mod memory;
 pub mod metrics;
 pub mod netlink;
 mod other_mode;

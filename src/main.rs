@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 /// Logs from now on; what is returned raises the level, but where RUST_LOG or `-v` ask for their own.
-fn log_to_stderr(verbosity: u8) -> impl Fn(LevelFilter) + 'static {
+fn log_to_stderr(verbosity: u8) -> impl Fn(LevelFilter) + Send + Sync + 'static {
     let level = match verbosity {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,

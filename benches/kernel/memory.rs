@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::Command;
 
+use svcnat::memory::give_back;
 use svcnat_rules::compile::compile;
 use svcnat_rules::config::Layout;
 use svcnat_rules::engine::Engine;
@@ -99,15 +100,3 @@ fn print_status<T>(_held: &T) -> Result<()> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     Ok(std::io::stdout().write_all(status.as_bytes())?)
 }
-
-/// Gives the pages back that were freed in the midst of others, which glibc does by itself only at the end of its heap.
-#[cfg(target_env = "gnu")]
-#[allow(unsafe_code, reason = "a function of glibc, which nothing safe wraps")]
-fn give_back() {
-    // SAFETY: the function has no precondition.
-    unsafe { nix::libc::malloc_trim(0) };
-}
-
-/// Other C libraries give back what is freed.
-#[cfg(not(target_env = "gnu"))]
-fn give_back() {}

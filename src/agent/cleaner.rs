@@ -11,6 +11,7 @@ use svcnat_rules::ruleset::Value;
 
 use super::kernel::Kernel;
 use super::leftovers::Leftovers;
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::netlink::{self, Batch, Netlink};
 use crate::stale::Maps;
@@ -58,6 +59,11 @@ fn work(kernel: &Kernel, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
         metrics.affinity_removed(removed.affinity);
         for (family, flows) in &removed.flows_by_family {
             metrics.conntrack_reconciled(*family, began.elapsed(), *flows);
+        }
+        let many = leftovers.are_many();
+        drop(leftovers);
+        if many {
+            memory::give_back();
         }
     }
 }

@@ -28,6 +28,7 @@ use super::outlet::{Outlet, SendError};
 use super::saver::Saver;
 use crate::http::Health;
 use crate::kubernetes::{Regarding, Severity};
+use crate::memory;
 use crate::metrics::{RepairReason, Sent, Synced};
 use crate::settings::Settings;
 use crate::source::News;
@@ -42,6 +43,9 @@ const ATTEMPTS: usize = 10;
 /// How many changes' times are remembered while the kernel is out of step.
 const REMEMBERED: usize = 10_000;
 
+/// An update of so many Services takes some megabytes for a while.
+const MANY: usize = 1_000;
+
 /// What reaches the loop from outside.
 pub(super) struct Inputs {
     pub(super) news: mpsc::Receiver<News>,
@@ -49,7 +53,7 @@ pub(super) struct Inputs {
     /// Somebody else was at work in our tables.
     pub(super) disturbances: mpsc::Receiver<()>,
     /// Ends the loop.
-    pub(super) stop: Pin<Box<dyn Future<Output = ()>>>,
+    pub(super) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// What a keeper works with.
@@ -63,7 +67,7 @@ pub(super) struct Parts {
     pub(super) saver: Option<Saver>,
     /// The configuration that `/configz` shows.
     pub(super) configz: watch::Sender<serde_json::Value>,
-    pub(super) set_log_level: Box<dyn Fn(&Settings)>,
+    pub(super) set_log_level: Box<dyn Fn(&Settings) + Send + Sync>,
 }
 
 pub(super) struct Keeper {
@@ -332,8 +336,15 @@ impl Keeper {
         let transaction = delta.transaction();
         let sent = self.parts.outlet.send(&transaction, None, &self.state.cluster()).await;
         drop(transaction);
+        let many = delta.services.len() > MANY;
+        drop(delta);
         match sent {
-            Ok(sent) => self.in_force(taken, false, sent),
+            Ok(sent) => {
+                self.in_force(taken, false, sent);
+                if many {
+                    memory::give_back();
+                }
+            }
             Err(error) => {
                 self.out_of_step = Some(RepairReason::TransactionFailed);
                 self.retry_at = Instant::now();
@@ -357,7 +368,8 @@ impl Keeper {
                         self.parts.observers.metrics.repaired(reason);
                         self.tell_of_repair(reason, &summary);
                     }
-                    return self.in_force(taken, true, sent);
+                    self.in_force(taken, true, sent);
+                    return memory::give_back();
                 }
             }
         }

@@ -14,6 +14,9 @@ use svcnat_rules::ruleset::Ruleset;
 use crate::settings::Settings;
 use crate::stale::{Change, Maps, Removed};
 
+/// So many elements take some megabytes.
+const MANY: usize = 5_000;
+
 /// An update, as far as the Services go that it touched.
 #[derive(Debug)]
 pub(super) struct Leftovers {
@@ -33,10 +36,12 @@ pub(super) struct Before {
 impl Leftovers {
     /// What the start leaves behind.
     pub(super) fn of_start(before: Installed, after: Ruleset, engine: &Engine, settings: &Settings) -> Self {
+        // Only dead connections are a matter of what the cluster is like, beside the Node.
+        let of_all = settings.reset_dead_connections;
         Self {
             before,
             after,
-            cluster: engine.cluster(),
+            cluster: if of_all { engine.cluster() } else { engine.cluster_of(&[]) },
             config: settings.rules.clone(),
             dead_connections: settings.reset_dead_connections,
         }
@@ -53,6 +58,14 @@ impl Leftovers {
         });
         let matters = settings.reset_dead_connections || known.chain(told).any(leaves_something);
         matters.then(|| Before { ruleset: engine.ruleset_of(&services), services })
+    }
+
+    /// Whether it takes so much memory that it should be given back afterwards.
+    pub(super) fn are_many(&self) -> bool {
+        let before = self.before.tables.values().flat_map(|table| table.sets.values());
+        let after = self.after.tables.values().flat_map(|table| table.sets.values());
+        let elements = before.map(|set| set.elements.len()).chain(after.map(|set| set.elements.len()));
+        elements.sum::<usize>() > MANY
     }
 
     /// Removes it.

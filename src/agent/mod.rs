@@ -60,7 +60,7 @@ pub struct Options {
     /// Changes nothing: every transaction is given to this instead.
     pub dry_run: Option<Print>,
     /// Called when settings ask for more or less on standard error.
-    pub set_log_level: Box<dyn Fn(&Settings)>,
+    pub set_log_level: Box<dyn Fn(&Settings) + Send + Sync>,
 }
 
 /// How many news may wait for the keeper before sources wait for it.
@@ -122,8 +122,15 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let saver = settings.state_file.clone().filter(|_| !dry).map(|path| Saver::new(path, metrics.clone()));
     let observers = Observers::new(metrics, health_checks, reporter, settings.rules.node_name.clone());
     let parts = Parts { settings, outlet, cleaner, observers, health, saver, configz, set_log_level };
-    Keeper::new(parts, known).run(Inputs { news, settings: new_settings, disturbances, stop }).await;
+    let keeper = Keeper::new(parts, known).run(Inputs { news, settings: new_settings, disturbances, stop });
+    // As a task: to wake the future that the runtime itself waits for takes a system call.
+    let ended = tokio::spawn(keeper).await;
     drop(disturbance_sender);
+    if let Err(error) = ended
+        && let Ok(panicked) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panicked);
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::metrics::Sent;
 use crate::netlink::{self, CommitError, Options, batches, batches_within};
 
 /// Prints a transaction.
-pub type Print = Box<dyn Fn(&Transaction<'_>) -> io::Result<()>>;
+pub type Print = Box<dyn Fn(&Transaction<'_>) -> io::Result<()> + Send + Sync>;
 
 /// Where transactions go.
 pub(super) enum Outlet {

@@ -56,7 +56,10 @@ impl Cli {
     /// # Errors
     ///
     /// See [`Failure`].
-    pub fn run(&self, set_log_level: impl Fn(LevelFilter) + 'static) -> Result<ExitCode, Failure> {
+    pub fn run(
+        &self,
+        set_log_level: impl Fn(LevelFilter) + Send + Sync + 'static,
+    ) -> Result<ExitCode, Failure> {
         match &self.command {
             Command::Render(render) => render.run(),
             Command::Diff(diff) => return diff.run(),

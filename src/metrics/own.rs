@@ -35,9 +35,11 @@ pub(super) struct Own {
     pub(super) state_file_failures: Counter,
 }
 
-/// From 50 us, about what the smallest change takes, to 1 s.
-const LATENCIES: [f64; 14] =
-    [0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
+/// From 50 us, about what the smallest change takes, to 1 s, and fine where changes are expected to be.
+const LATENCIES: [f64; 20] = [
+    0.000_05, 0.000_1, 0.000_15, 0.000_2, 0.000_25, 0.000_3, 0.000_4, 0.000_5, 0.000_6, 0.000_8, 0.001,
+    0.001_5, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0,
+];
 
 impl Default for Own {
     fn default() -> Self {

@@ -31,7 +31,10 @@ pub struct Agent {
 
 impl Agent {
     /// Runs until a signal ends it. `set_log_level` makes standard error say more or less.
-    pub(in crate::cli) fn run(&self, set_log_level: impl Fn(LevelFilter) + 'static) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(
+        &self,
+        set_log_level: impl Fn(LevelFilter) + Send + Sync + 'static,
+    ) -> Result<(), Failure> {
         let Start::Run(settings) = self.flags.start()? else { return Ok(()) };
         set_log_level(settings.log_level());
         let print: Print = Box::new(|transaction| match output::print_transaction(transaction) {
