@@ -26,6 +26,16 @@ fn owners(kernel: &mut Netlink) -> Vec<Owner> {
     kernel.read().unwrap().tables.values().map(|table| table.owner).collect()
 }
 
+/// Waits until the owner of both tables has left them: a program that another test starts holds its socket open until its
+/// exec.
+fn until_left(kernel: &mut Netlink) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while owners(kernel) != [Owner::Left; 2] {
+        assert!(Instant::now() < deadline, "{:?}", owners(kernel));
+        sleep(Duration::from_millis(1));
+    }
+}
+
 /// Runs nft; whether it succeeds.
 fn nft(arguments: &[&str]) -> bool {
     Command::new("nft").args(arguments).output().unwrap().status.success()
@@ -59,12 +69,7 @@ fn a_table_stays_when_its_owner_ends_and_the_next_takes_it_over() {
         own(&mut first);
         drop(first);
         let mut next = Netlink::open().unwrap();
-        // A program that another test starts holds our socket open until its exec.
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while owners(&mut next) != [Owner::Left; 2] {
-            assert!(Instant::now() < deadline, "{:?}", owners(&mut next));
-            sleep(Duration::from_millis(1));
-        }
+        until_left(&mut next);
         let installed = next.read().unwrap();
         assert!(next.take_over(&installed).unwrap());
         let installed = next.read().unwrap();
@@ -72,6 +77,7 @@ fn a_table_stays_when_its_owner_ends_and_the_next_takes_it_over() {
         assert_eq!(owners(&mut next), [Owner::Socket(next.number()); 2]);
         assert!(!next.take_over(&installed).unwrap(), "a second time there is nothing to do");
         drop(next);
+        until_left(&mut Netlink::open().unwrap());
         assert!(nft(&["delete", "table", "ip", "svcnat"]), "who is left can be removed");
     });
 }
