@@ -3,7 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -129,6 +129,6 @@ impl Drop for Agent<'_> {
 
 /// Removes the rules of the namespace.
 pub fn clean_up(namespace: &Namespace) -> Result<()> {
-    let status = namespace.run(|| Command::new(PROGRAM).arg("cleanup").status())?;
+    let status = namespace.run(|| Command::new(PROGRAM).arg("cleanup").stdout(Stdio::null()).status())?;
     if status.success() { Ok(()) } else { Err(format!("svcnat cleanup: {status}").into()) }
 }
