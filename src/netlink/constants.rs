@@ -120,6 +120,8 @@ pub mod set {
     pub const OBJ_TYPE: u16 = 15;
     pub const EXPR: u16 = 17;
     pub const EXPRESSIONS: u16 = 18;
+    /// `NFTA_SET_COUNT`, in Linux 6.18: how many elements the set has.
+    pub const COUNT: u16 = 20;
     pub const DESC_SIZE: u16 = 1;
     pub const FLAG_INTERVAL: u32 = 0x4;
     pub const FLAG_MAP: u32 = 0x8;

@@ -30,6 +30,7 @@ pub(crate) mod message;
 mod monitor;
 mod owning;
 mod read;
+mod read_slots;
 mod release;
 mod socket;
 mod userdata;

@@ -1,13 +1,13 @@
 //! Requests and dumps: the kernel's state of our tables at one generation.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use nix::libc;
 use svcnat_rules::installed::{Installed, InstalledChain, InstalledSet, InstalledTable, Owner};
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
-use svcnat_rules::ruleset::{Element, Elements, Expr, TABLE, Value};
+use svcnat_rules::ruleset::{DataType, Element, Elements, Expr, SetData, TABLE, Value};
 
 use super::constants::{NFTA_GEN_ID, elem, msg, nlm, rule as rule_number, set as set_number, table};
 use super::element::{Names, read_elements};
@@ -15,7 +15,7 @@ use super::error::{Error, explain};
 use super::label::Object;
 use super::message::{self, Message, Messages, Reply, family_number, nft_type};
 use super::socket::Transport;
-use super::{Netlink, attr, decode};
+use super::{Netlink, attr, decode, read_slots};
 
 /// How often a dump that others' changes made worthless is repeated.
 const ATTEMPTS: u32 = 10;
@@ -126,32 +126,66 @@ impl<T: Transport> Netlink<T> {
 
     fn read_sets(&mut self, family: Family, installed: &mut InstalledTable) -> Result<Answer, Error> {
         let table = |out: &mut Vec<u8>| attr::put_str(out, set_number::TABLE, TABLE);
+        let mut counts = HashMap::new();
         let answer = self.request(msg::GETSET, nlm::F_DUMP, Some(family), table, |message| {
             if let Some((name, definition)) = decode::set(message.body()) {
+                let count = attr::find_u32(message.body(), set_number::COUNT);
+                counts.extend(count.and_then(|count| Some((name.clone(), usize::try_from(count).ok()?))));
                 installed.sets.insert(name, InstalledSet { definition, elements: Elements::new() });
             }
         })?;
         if answer != Answer::Complete {
             return Ok(answer);
         }
-        for (name, set) in &mut installed.sets {
+        // Maps of slots come last: the keys of the others are the beginnings of theirs.
+        let (with_slots, others): (Vec<Name>, Vec<Name>) = installed
+            .sets
+            .iter()
             // The elements of a dynamic set are the packet path's.
-            if set.definition.as_ref().is_some_and(|definition| !definition.dynamic) {
-                let answer = self.read_elements(family, name, set)?;
-                if answer != Answer::Complete {
-                    return Ok(answer);
-                }
+            .filter(|(_, set)| set.definition.as_ref().is_some_and(|definition| !definition.dynamic))
+            .map(|(name, _)| name.clone())
+            .partition(|name| installed.sets.get(name).is_some_and(|set| prefix(set).is_some()));
+        for name in others.iter().chain(&with_slots) {
+            let large = counts.get(name).filter(|count| **count >= read_slots::WORTHWHILE);
+            let answer = match large {
+                Some(&count) => self.read_large_set(family, name, count, installed)?,
+                None => self.read_elements(family, name, installed)?,
+            };
+            if answer != Answer::Complete {
+                return Ok(answer);
             }
         }
         Ok(Answer::Complete)
+    }
+
+    /// Reads a set with so many elements, by their keys where these can be told.
+    fn read_large_set(
+        &mut self,
+        family: Family,
+        name: &Name,
+        count: usize,
+        installed: &mut InstalledTable,
+    ) -> Result<Answer, Error> {
+        if let Some(prefix) = installed.sets.get(name).and_then(prefix) {
+            let others = installed.sets.values().filter(|other| is_map_of(other, prefix));
+            let prefixes = others.flat_map(|other| other.elements.keys());
+            if let Some(elements) = self.read_slots(family, name, count, prefixes)? {
+                if let Some(set) = installed.sets.get_mut(name) {
+                    set.elements = elements;
+                }
+                return Ok(Answer::Complete);
+            }
+        }
+        self.read_elements(family, name, installed)
     }
 
     fn read_elements(
         &mut self,
         family: Family,
         name: &Name,
-        set: &mut InstalledSet,
+        installed: &mut InstalledTable,
     ) -> Result<Answer, Error> {
+        let Some(set) = installed.sets.get_mut(name) else { return Ok(Answer::Complete) };
         for _ in 0..ATTEMPTS {
             let mut found = Vec::new();
             let mut foreign = false;
@@ -237,6 +271,21 @@ impl<T: Transport> Netlink<T> {
             }
         }
     }
+}
+
+/// The fields of the keys of a map of slots, without the slot.
+fn prefix(set: &InstalledSet) -> Option<&[DataType]> {
+    match set.definition.as_ref()?.key.split_last()? {
+        (DataType::Slot, prefix) => Some(prefix),
+        _ => None,
+    }
+}
+
+/// Whether this is a verdict map with these keys: the frontends, each of which is led to the chain that picks its slot.
+fn is_map_of(set: &InstalledSet, key: &[DataType]) -> bool {
+    set.definition
+        .as_ref()
+        .is_some_and(|definition| definition.key == key && definition.data == SetData::Verdict)
 }
 
 /// When its owner ends, a table loses the flag `owner` and keeps `persist` (`nft_rcv_nl_event`).

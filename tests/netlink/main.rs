@@ -10,6 +10,7 @@
 mod batches;
 mod commit;
 mod foreign;
+mod large_maps;
 mod namespace;
 mod owning;
 mod refusals;
