@@ -9,6 +9,7 @@ use crate::layout::{
 };
 use crate::name::{Name, ObjectName};
 use crate::net::{Cidr, Family, Protocol};
+use crate::parallel;
 use crate::resolve::{View, resolve};
 use crate::route::{ServicePortName, by_age};
 use crate::ruleset::{Chain, Element, Ruleset, Value};
@@ -60,7 +61,7 @@ pub fn compile(cluster: &Cluster, config: &Config, slots: &Slots) -> Compiled {
             let own = slices.get(&service.name).map_or(&[][..], Vec::as_slice);
             ((), layout::lower(view, picking, &resolve(view, service, own), slots))
         };
-        services.iter().map(lower).collect()
+        parallel::map(&services, lower)
     });
     let fragments = fragments.into_iter().map(|((), fragment)| fragment).collect();
     fold(view, picking, &cluster.service_cidrs, fragments)

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod name;
 pub mod net;
 pub mod nft;
+mod parallel;
 pub mod patch;
 pub mod resolve;
 pub mod route;

@@ -7,8 +7,9 @@ use crate::cluster::{Cluster, Service};
 use crate::compile::{fold, lower_all};
 use crate::config::Config;
 use crate::installed::Installed;
-use crate::layout::{self, Fragment, Slots};
+use crate::layout::{self, Slots};
 use crate::name::ObjectName;
+use crate::parallel;
 use crate::route::by_age;
 use crate::ruleset::Ruleset;
 
@@ -42,7 +43,7 @@ impl Engine {
                 let fragment = layout::lower(self.view(), picking, &routes, slots);
                 (Order::of(picking, &routes, &fragment.slots), fragment)
             };
-            names.iter().map(lower).collect::<Vec<_>>()
+            parallel::map(&names, lower)
         });
         self.picking = picking;
         let mut fragments = Vec::with_capacity(lowered.len());
@@ -64,8 +65,8 @@ impl Engine {
     /// Compiles the whole cluster; for a comparison with what the kernel holds, not for the path of a change.
     #[must_use]
     pub fn ruleset(&self) -> Ruleset {
-        let fragments: Vec<Fragment> =
-            self.oldest_first().map(|service| self.fragment(&service.name)).collect();
+        let services: Vec<&Service> = self.oldest_first().collect();
+        let fragments = parallel::map(&services, |service| self.fragment(&service.name));
         fold(self.view(), self.picking, &self.service_cidrs, fragments).ruleset
     }
 
