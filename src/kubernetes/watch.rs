@@ -51,7 +51,7 @@ pub(super) struct Watch<K: Kind> {
     /// Whether the last step failed, so that the next one that succeeds is worth a line.
     failing: bool,
     /// Since when the present watch is open.
-    open: Option<Instant>,
+    open: Option<tokio::time::Instant>,
     backoff: DefaultBackoff,
     out: Outbox,
 }
@@ -353,7 +353,7 @@ impl<K: Kind> Watch<K> {
 
     /// A watch is open.
     fn opened(&mut self) {
-        self.open = Some(Instant::now());
+        self.open = Some(tokio::time::Instant::now());
         self.handle.connected(K::RESOURCE, true);
         if std::mem::take(&mut self.failing) {
             tracing::info!("following {} again", K::RESOURCE.name());

@@ -95,6 +95,13 @@ impl Agent {
         }
     }
 
+    /// Takes what has been told by now.
+    pub fn take_what_is_there(&mut self) {
+        while let Ok(news) = self.receiver.try_recv() {
+            self.take(news);
+        }
+    }
+
     /// Takes what is told until all that existed is, and asserts that it is as it should be.
     pub async fn until_complete(&mut self, what: &str) {
         self.until(what, |world| world.complete > 0).await;

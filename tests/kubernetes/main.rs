@@ -9,3 +9,4 @@ mod faults;
 mod kinds;
 mod paging;
 mod restarts;
+mod silence;

@@ -1,0 +1,81 @@
+//! A long silence, in fake time: the watches' clock goes only as fast as the test lets it, the server's goes as ever.
+
+use std::time::Duration;
+
+use svcnat_apiserver::{ApiServer, Options, Resource};
+use tokio::sync::oneshot;
+use tokio::task::{spawn_blocking, yield_now};
+
+use crate::agent::{Agent, populate, populated, service};
+
+/// A clock that stands until it is told to go on.
+struct Clock {
+    _held: oneshot::Sender<()>,
+}
+
+impl Clock {
+    /// Stops the time of the runtime.
+    fn stop() -> Self {
+        tokio::time::pause();
+        // A paused clock leaps to the next timer when there is nothing to do, also where an answer is on its way; but never
+        // while a thread works.
+        let (_held, released) = oneshot::channel::<()>();
+        spawn_blocking(move || released.blocking_recv());
+        Self { _held }
+    }
+
+    /// Goes on by so much, and lets bytes that are on their way arrive.
+    async fn advance(&self, time: Duration) {
+        tokio::time::advance(time).await;
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_micros(500));
+            yield_now().await;
+        }
+    }
+}
+
+const STEP: Duration = Duration::from_secs(5);
+/// While the server answers, which takes its real time.
+const SMALL_STEP: Duration = Duration::from_millis(100);
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn after_an_hours_silence_all_that_changed_is_told_and_nothing_before() {
+    let server = ApiServer::start(&Options::default()).unwrap();
+    populate(&server);
+    let mut agent = Agent::start(&server).await;
+    agent.until_complete("before").await;
+    agent.until_status(svcnat::kubernetes::Resource::Services, |status| status.connected).await;
+    let errors = |agent: &Agent| agent.status(svcnat::kubernetes::Resource::Services).errors;
+    let clock = Clock::stop();
+
+    server.freeze(true);
+    server.apply(service("a", "10.96.0.9")).unwrap();
+    server.delete(Resource::Services, "shop", "b").unwrap();
+    let mut silent = Duration::ZERO;
+    while silent < HOUR {
+        clock.advance(STEP).await;
+        agent.take_what_is_there();
+        silent += STEP;
+    }
+    assert_eq!(agent.world, populated(), "{:#?}", agent.log);
+    // A connection attempt takes up to ten seconds, and the wait behind it up to thirty and a half more.
+    let attempts = errors(&agent);
+    assert!((60..=360).contains(&attempts), "{attempts} attempts in an hour");
+
+    server.freeze(false);
+    let changed = |agent: &Agent| {
+        agent.world.services.get("shop/a").is_some_and(|address| address == "10.96.0.9")
+            && !agent.world.services.contains_key("shop/b")
+    };
+    for _ in 0..3000 {
+        if changed(&agent) {
+            break;
+        }
+        clock.advance(SMALL_STEP).await;
+        agent.take_what_is_there();
+    }
+    assert!(changed(&agent), "five minutes later: {:#?}", agent.log);
+    assert_eq!(agent.count("shop/c 10.96.0.3"), 1, "what did not change is told once");
+    assert_eq!(agent.count("complete"), 1);
+}
