@@ -1,5 +1,6 @@
 //! One resource: listed once, watched from then on, listed again only where the watch cannot go on.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use kube::api::{ListParams, VersionMatch, WatchParams};
 use kube::core::{Request, WatchEvent};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::DefaultBackoff;
+use svcnat_rules::name::ObjectName;
 
 use super::client::{Connection, Current};
 use super::failure::{Failure, Position, Since};
@@ -53,6 +55,8 @@ pub(super) struct Watch<K: Kind> {
     /// Since when the present watch is open.
     open: Option<tokio::time::Instant>,
     backoff: DefaultBackoff,
+    /// What is wrong with the objects that cannot be understood.
+    problems: HashMap<ObjectName, String>,
     out: Outbox,
 }
 
@@ -70,6 +74,7 @@ impl<K: Kind> Watch<K> {
             failing: false,
             open: None,
             backoff: DefaultBackoff::default(),
+            problems: HashMap::new(),
             out: Outbox::new(),
         }
     }
@@ -267,6 +272,7 @@ impl<K: Kind> Watch<K> {
         self.out.read = Instant::now();
         self.out.triggered = None;
         for (name, told) in self.ledger.end_list() {
+            self.problems.remove(&name);
             self.kind.gone(&name, told, &mut self.out);
         }
         self.kind.settle(&mut self.out);
@@ -300,6 +306,7 @@ impl<K: Kind> Watch<K> {
             Said::Listed => self.ledger.listed(&name, number),
             Said::Changed => self.ledger.changed(&name, number),
             Said::Deleted => {
+                self.problems.remove(&name);
                 if let Some(told) = self.ledger.deleted(&name, number) {
                     self.kind.gone(&name, told, &mut self.out);
                 }
@@ -312,13 +319,9 @@ impl<K: Kind> Watch<K> {
                 Err(problem) => (None, Some(problem)),
             };
             let invalid = self.kind.apply(&name, object, told, &mut self.out).err();
-            if let Some(problem) = problem.or_else(|| invalid.map(|invalid| invalid.to_string())) {
-                self.handle.malformed(K::RESOURCE);
-                let (resource, name) = (K::RESOURCE.name(), printable(name.as_str()));
-                tracing::warn!(
-                    "{name} among {resource} cannot be understood and is left out: {}",
-                    printable(&problem)
-                );
+            match problem.or_else(|| invalid.map(|invalid| invalid.to_string())) {
+                Some(problem) => self.tell_of_problem(name, problem),
+                None => drop(self.problems.remove(&name)),
             }
         }
         if said != Said::Listed {
@@ -326,6 +329,17 @@ impl<K: Kind> Watch<K> {
             self.handle.objects(K::RESOURCE, self.ledger.len());
         }
         self.tell().await
+    }
+
+    /// Says what is wrong with an object, once until something else is.
+    fn tell_of_problem(&mut self, name: ObjectName, problem: String) {
+        self.handle.malformed(K::RESOURCE);
+        if self.problems.get(&name) != Some(&problem) {
+            let resource = K::RESOURCE.name();
+            let (shown, why) = (printable(name.as_str()), printable(&problem));
+            tracing::warn!("{shown} among {resource} cannot be understood and is left out: {why}");
+            self.problems.insert(name, problem);
+        }
     }
 
     async fn tell(&mut self) -> Result<(), Failure> {

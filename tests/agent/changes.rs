@@ -206,3 +206,28 @@ fn a_conflict_is_told_to_the_younger_service_once() {
         agent.until("it is over", || holds(metric("svcnat_conflicts") == 0.0, "it is not"));
     });
 }
+
+#[test]
+fn what_cannot_be_understood_is_logged_once_and_costs_only_itself() {
+    on_node_a(|| {
+        let mut cluster = Cluster::of(shop());
+        let agent = Agent::settled(&cluster, &[]);
+        let broken = |labels: Value, ip: &str| {
+            let mut broken = service("broken", 50, json!({ "clusterIP": ip, "clusterIPs": [ip] }));
+            broken["metadata"]["labels"] = labels;
+            broken
+        };
+        let (other, another) = ("10.96.0.x", "10.96.0.y");
+        // Three versions with one mistake, one with another, and the first mistake again.
+        for (version, ip) in [other, other, other, another, other].into_iter().enumerate() {
+            cluster.server.apply(broken(json!({ "version": version.to_string() }), ip)).unwrap();
+        }
+        cluster.apply(service("sound", 51, json!({})));
+        cluster.apply(slice("sound", &["10.244.0.51"]));
+        agent.until_equal(&cluster.objects);
+        let log = agent.log();
+        let lines =
+            |ip: &str| log.lines().filter(|line| line.contains("shop/broken") && line.contains(ip)).count();
+        assert_eq!((lines(other), lines(another)), (2, 1), "{log}");
+    });
+}

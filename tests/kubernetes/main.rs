@@ -8,5 +8,6 @@ mod events;
 mod faults;
 mod kinds;
 mod paging;
+mod permissions;
 mod restarts;
 mod silence;
