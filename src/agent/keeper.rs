@@ -10,13 +10,8 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use svcnat_rules::cluster::{Cluster, Node};
-use svcnat_rules::diff::diff;
 use svcnat_rules::engine::{Engine, Event};
-use svcnat_rules::layout::slots_in;
 use svcnat_rules::net::Family;
-use svcnat_rules::ruleset::Ruleset;
-use svcnat_rules::transaction::Summary;
-use svcnat_rules::verify::verify;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
@@ -36,9 +31,6 @@ use crate::sysctl::Sysctl;
 
 /// How many news are taken at once.
 const BATCH: usize = 4096;
-
-/// How often a comparison is repeated at once where others changed the ruleset meanwhile.
-const ATTEMPTS: usize = 10;
 
 /// How many changes' times are remembered while the kernel is out of step.
 const REMEMBERED: usize = 10_000;
@@ -282,38 +274,29 @@ impl Keeper {
         let State::Gathering(cluster, _) = &mut self.state else { return };
         let installed = match self.parts.outlet.read().await {
             Ok(installed) => installed,
-            Err(error) => return self.failed(&error.into()),
+            Err(error) => return self.failed(&error),
         };
-        let cluster = std::mem::take(cluster);
-        let (engine, delta) = Engine::load(cluster, self.parts.settings.rules.clone(), &slots_in(&installed));
-        self.parts.observers.updated(&engine, &delta.services);
+        let (cluster, rules) = (std::mem::take(cluster), self.parts.settings.rules.clone());
+        let (engine, loaded) = Engine::load(cluster, rules, &Outlet::slots(&installed));
+        self.parts.observers.updated(&engine, &loaded.services);
         self.parts.observers.moved(&self.parts.settings.rules, self.node.as_ref());
-        self.state = State::Keeping(Box::new(engine));
-        let transaction = diff(&delta.after, &installed);
-        let summary = Summary::of(&transaction);
-        let generation = Some(installed.generation);
-        let sent = match verified(&delta.after) {
-            Ok(()) => self.parts.outlet.send(&transaction, generation, &self.state.cluster()).await,
-            Err(invalid) => Err(invalid),
-        };
-        drop(transaction);
+        let done = self.parts.outlet.load(&engine, &loaded, &installed).await;
         // What is left behind is removed once all is in force, be that by this transaction or by a later one.
-        if let State::Keeping(engine) = &self.state {
-            let leftovers = Leftovers::of_start(installed, delta.after, engine, &self.parts.settings);
-            self.leftovers.push(leftovers);
-        }
+        self.leftovers.push(Leftovers::of_start(installed, loaded.after, &engine, &self.parts.settings));
+        self.state = State::Keeping(Box::new(engine));
         if !self.parts.outlet.is_dry_run() {
             set_sysctls(&self.parts.settings);
         }
-        match sent {
+        match done {
             Err(error) => {
                 self.out_of_step = Some(RepairReason::TransactionFailed);
                 self.failed(&error);
             }
-            Ok(sent) => {
+            Ok(done) => {
                 let what = if self.parts.outlet.is_dry_run() { "printed" } else { "in force" };
-                tracing::info!("the first complete ruleset is {what} after {:?}: {summary}", began.elapsed());
-                self.in_force(began, true, sent);
+                let took = began.elapsed();
+                tracing::info!("the first complete ruleset is {what} after {took:?}: {}", done.summary);
+                self.in_force(began, true, done.sent);
             }
         }
     }
@@ -333,9 +316,7 @@ impl Keeper {
         if self.out_of_step.is_some() {
             return;
         }
-        let transaction = delta.transaction();
-        let sent = self.parts.outlet.send(&transaction, None, &self.state.cluster()).await;
-        drop(transaction);
+        let sent = self.parts.outlet.update(engine, &delta).await;
         let many = delta.services.len() > MANY;
         drop(delta);
         match sent {
@@ -356,38 +337,24 @@ impl Keeper {
 
     /// Reads everything back and sends what differs.
     async fn mend(&mut self) {
-        let reason = self.out_of_step.unwrap_or(RepairReason::Resync);
-        for _ in 0..ATTEMPTS {
-            let taken = Instant::now();
-            match self.compare().await {
-                Err(error) if error.is_outdated() => {}
-                Err(error) => return self.failed(&error),
-                Ok((sent, summary)) => {
-                    self.out_of_step = None;
-                    if sent.is_some() {
-                        self.parts.observers.metrics.repaired(reason);
-                        self.tell_of_repair(reason, &summary);
-                    }
-                    self.in_force(taken, true, sent);
-                    return memory::give_back();
+        let taken = Instant::now();
+        let State::Keeping(engine) = &self.state else { return };
+        match self.parts.outlet.compare(engine).await {
+            Err(error) if error.is_outdated() => self.retry_at = Instant::now() + self.backoff.next(),
+            Err(error) => self.failed(&error),
+            Ok(done) => {
+                let reason = self.out_of_step.take().unwrap_or(RepairReason::Resync);
+                if done.sent.is_some() {
+                    self.parts.observers.metrics.repaired(reason);
+                    self.tell_of_repair(reason, &done.summary);
                 }
+                self.in_force(taken, true, done.sent);
+                memory::give_back();
             }
         }
-        self.retry_at = Instant::now() + self.backoff.next();
     }
 
-    async fn compare(&self) -> Result<(Option<Sent>, Summary), SendError> {
-        let State::Keeping(engine) = &self.state else { return Ok((None, Summary::default())) };
-        let installed = self.parts.outlet.read().await?;
-        let desired = engine.ruleset();
-        verified(&desired)?;
-        let transaction = diff(&desired, &installed);
-        let sent =
-            self.parts.outlet.send(&transaction, Some(installed.generation), &self.state.cluster()).await?;
-        Ok((sent, Summary::of(&transaction)))
-    }
-
-    fn tell_of_repair(&self, reason: RepairReason, summary: &Summary) {
+    fn tell_of_repair(&self, reason: RepairReason, summary: &str) {
         let why = match reason {
             RepairReason::TransactionFailed => "after a refusal",
             RepairReason::ChangedByOthers => "somebody else had changed our tables",
@@ -440,21 +407,6 @@ impl Keeper {
         self.parts.observers.metrics.sync_failed();
         tracing::error!("{error}; tried again in {wait:.1?}");
     }
-}
-
-impl State {
-    /// The cluster as it is known, for whoever asks.
-    fn cluster(&self) -> impl Fn() -> Cluster + '_ {
-        move || match self {
-            Self::Gathering(cluster, _) => cluster.clone(),
-            Self::Keeping(engine) => engine.cluster(),
-        }
-    }
-}
-
-/// Nothing is sent that breaks the rules of rulesets: a mistake of ours is better met by rules that are old.
-fn verified(ruleset: &Ruleset) -> Result<(), SendError> {
-    verify(ruleset).into_iter().next().map_or(Ok(()), |violation| Err(violation.into()))
 }
 
 fn set_sysctls(settings: &Settings) {

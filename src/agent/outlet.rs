@@ -2,15 +2,21 @@
 
 use std::io;
 
-use svcnat_rules::cluster::Cluster;
+use svcnat_rules::diff::diff;
+use svcnat_rules::engine::{Delta, Engine};
 use svcnat_rules::installed::Installed;
+use svcnat_rules::layout::{Slots, slots_in};
+use svcnat_rules::ruleset::Ruleset;
 use svcnat_rules::stages::Importance;
-use svcnat_rules::transaction::Transaction;
-use svcnat_rules::verify::Violation;
+use svcnat_rules::transaction::{Summary, Transaction};
+use svcnat_rules::verify::{Violation, verify};
 
 use super::kernel::{Applied, Kernel};
 use crate::metrics::Sent;
 use crate::netlink::{self, CommitError, Options, batches, batches_within};
+
+/// How often a comparison is repeated at once where others changed the ruleset meanwhile.
+const ATTEMPTS: usize = 10;
 
 /// Prints a transaction.
 pub type Print = Box<dyn Fn(&Transaction<'_>) -> io::Result<()> + Send + Sync>;
@@ -31,6 +37,14 @@ pub(super) enum Outlet {
         /// What the kernel held.
         installed: Installed,
     },
+}
+
+/// What is in force by now.
+pub(super) struct Done {
+    /// What was sent; `None` where that was nothing.
+    pub(super) sent: Option<Sent>,
+    /// How much it changed, for people.
+    pub(super) summary: String,
 }
 
 /// Why a transaction is not in force.
@@ -74,19 +88,63 @@ impl Outlet {
     }
 
     /// What the kernel holds.
-    pub(super) async fn read(&self) -> Result<Installed, netlink::Error> {
+    pub(super) async fn read(&self) -> Result<Installed, SendError> {
         match self {
-            Self::Kernel { kernel, .. } => kernel.read().await,
+            Self::Kernel { kernel, .. } => Ok(kernel.read().await?),
             Self::DryRun { installed, .. } => Ok(installed.clone()),
         }
     }
 
-    /// Brings a transaction into force; `None` where it is empty. `cluster` is asked where it does not go in one piece.
-    pub(super) async fn send(
+    /// The slots that backends have in what the kernel holds.
+    pub(super) fn slots(installed: &Installed) -> Slots {
+        slots_in(installed)
+    }
+
+    /// Brings the first complete ruleset into force. `loaded` is what the engine says of it, `installed` what the kernel holds.
+    pub(super) async fn load(
+        &self,
+        engine: &Engine,
+        loaded: &Delta,
+        installed: &Installed,
+    ) -> Result<Done, SendError> {
+        self.make(engine, &loaded.after, installed).await
+    }
+
+    /// Brings what an update changes into force; `None` where that is nothing.
+    pub(super) async fn update(&self, engine: &Engine, delta: &Delta) -> Result<Option<Sent>, SendError> {
+        self.send(&delta.transaction(), None, engine).await
+    }
+
+    /// Reads everything back and brings into force what differs.
+    pub(super) async fn compare(&self, engine: &Engine) -> Result<Done, SendError> {
+        let mut attempt = 1;
+        loop {
+            let installed = self.read().await?;
+            match self.make(engine, &engine.ruleset(), &installed).await {
+                Err(error) if error.is_outdated() && attempt < ATTEMPTS => attempt += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn make(
+        &self,
+        engine: &Engine,
+        desired: &Ruleset,
+        installed: &Installed,
+    ) -> Result<Done, SendError> {
+        verified(desired)?;
+        let transaction = diff(desired, installed);
+        let sent = self.send(&transaction, Some(installed.generation), engine).await?;
+        Ok(Done { sent, summary: Summary::of(&transaction).to_string() })
+    }
+
+    /// Brings a transaction into force; `None` where it is empty. The engine is asked where it does not go in one piece.
+    async fn send(
         &self,
         transaction: &Transaction<'_>,
         generation: Option<u32>,
-        cluster: &impl Fn() -> Cluster,
+        engine: &Engine,
     ) -> Result<Option<Sent>, SendError> {
         if transaction.is_empty() {
             return Ok(None);
@@ -101,7 +159,7 @@ impl Outlet {
                 // programs that change tables of theirs all the time need not keep us from ours.
                 let generation = generation.filter(|_| !*own);
                 let options = Options { generation, own: *own, ..Options::default() };
-                let Applied { commit, took } = apply(kernel, transaction, &options, cluster).await?;
+                let Applied { commit, took } = apply(kernel, transaction, &options, engine).await?;
                 let operations = transaction.operations.len();
                 Ok(Some(Sent { operations, bytes: commit.bytes, kernel: took }))
             }
@@ -113,14 +171,19 @@ async fn apply(
     kernel: &Kernel,
     transaction: &Transaction<'_>,
     options: &Options,
-    cluster: &impl Fn() -> Cluster,
+    engine: &Engine,
 ) -> Result<Applied, CommitError> {
     match kernel.apply(batches(transaction, options)?).await {
         Err(CommitError::Kernel(netlink::Error::TooLarge { needed, available })) if available > 0 => {
-            let parts = batches_within(available, transaction, options, &Importance::of(&cluster()))?;
+            let parts = batches_within(available, transaction, options, &Importance::of(&engine.cluster()))?;
             netlink::warn_of_parts(parts.len(), needed, available);
             kernel.apply(parts).await
         }
         result => result,
     }
+}
+
+/// Nothing is sent that breaks the rules of rulesets: a mistake of ours is better met by rules that are old.
+fn verified(ruleset: &Ruleset) -> Result<(), SendError> {
+    verify(ruleset).into_iter().next().map_or(Ok(()), |violation| Err(violation.into()))
 }
