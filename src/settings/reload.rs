@@ -35,8 +35,8 @@ impl Settings {
         let at_once = [
             ("rules", self.rules != settings.rules),
             ("bindAddress", self.node_address != new.node_address),
-            ("syncPeriod", self.sync_period != new.sync_period),
-            ("minSyncPeriod", self.min_sync_period != new.min_sync_period),
+            ("syncPeriod", self.sync_period != settings.sync_period),
+            ("minSyncPeriod", self.min_sync_period != settings.min_sync_period),
             ("conntrack", self.conntrack != new.conntrack),
             ("oomScoreAdj", self.oom_score_adj != new.oom_score_adj),
             ("logging.verbosity", self.verbosity != new.verbosity),
@@ -51,7 +51,10 @@ impl Settings {
     fn with_what_can_change(&self, new: &Self) -> Self {
         let mut settings = new.clone();
         settings.rules.node_name = self.rules.node_name.clone();
-        settings.mode = self.mode;
+        if settings.mode != self.mode {
+            settings.mode = self.mode;
+            self.keep_what_the_mode_decides(&mut settings);
+        }
         settings.client = self.client.clone();
         settings.healthz = self.healthz;
         settings.metrics = self.metrics;
@@ -59,6 +62,16 @@ impl Settings {
         settings.state_file.clone_from(&self.state_file);
         settings.own_tables = self.own_tables;
         settings
+    }
+
+    /// Where node ports are served by default, and the section of the file that is read, depend on the mode, so what the
+    /// file says of them counts together with its mode.
+    fn keep_what_the_mode_decides(&self, settings: &mut Self) {
+        settings.rules.node_port_addresses.clone_from(&self.rules.node_port_addresses);
+        settings.rules.masquerade_all = self.rules.masquerade_all;
+        settings.rules.masquerade_bit = self.rules.masquerade_bit;
+        settings.sync_period = self.sync_period;
+        settings.min_sync_period = self.min_sync_period;
     }
 }
 
@@ -85,6 +98,27 @@ mod tests {
         assert_eq!((again.in_force.len(), again.needs_restart), (0, reload.needs_restart));
         assert_eq!(reload.settings == old, in_force.is_empty());
         assert_eq!(reload.settings == new, needs_restart.is_empty());
+    }
+
+    #[test]
+    fn another_mode_waits_for_a_restart_with_all_that_depends_on_it() {
+        let load = |body: &str| {
+            let head = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nhostnameOverride: n\n";
+            Source::default().load_text("config.yaml", &format!("{head}{body}")).unwrap().settings
+        };
+        let sections = "nftables: {masqueradeBit: 3, syncPeriod: 7s, minSyncPeriod: 1s}\n\
+                        iptables: {masqueradeAll: true, masqueradeBit: 5, syncPeriod: 9s, minSyncPeriod: 2s}\n";
+        let of_mode = |mode: &str| load(&format!("mode: {mode}\n{sections}"));
+        for (running, written) in [("nftables", "iptables"), ("iptables", "nftables")] {
+            let (running, written) = (of_mode(running), of_mode(written));
+            assert_ne!(running.rules.node_port_addresses, written.rules.node_port_addresses);
+            let reload = running.reload(&written);
+            assert_eq!((reload.in_force, reload.needs_restart), (vec![], vec!["mode"]));
+            assert_eq!(reload.settings, running);
+        }
+        // What no mode decides takes effect.
+        let new = load(&format!("mode: iptables\n{sections}detectLocalMode: NodeCIDR\n"));
+        assert_eq!(of_mode("nftables").reload(&new).in_force, ["rules"]);
     }
 
     #[test]
