@@ -36,7 +36,7 @@ use crate::kubernetes::{
     self, ClientSettings, Connection, Handle, Known, Regarding, Report, Reporter, Severity,
 };
 use crate::metrics::{Kind, Metrics};
-use crate::netlink::{Monitor, Netlink, Seen};
+use crate::netlink::{Listen, Monitor, Netlink};
 use crate::settings::{self, Mode, OwnTables, Settings};
 use crate::source::News;
 use crate::{addresses, folder, state_file};
@@ -111,7 +111,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
             let own = settings.own_tables == OwnTables::Auto && Netlink::<crate::netlink::Socket>::can_own();
             let kernel = Kernel::start(own)?;
             if !own {
-                listen(Monitor::open()?, kernel.number(), disturbance_sender.clone())?;
+                listen(Monitor::open(Listen::Nftables)?, kernel.number(), disturbance_sender.clone())?;
             }
             let cleaner = Cleaner::start(kernel.clone(), metrics.clone())?;
             (Outlet::Kernel { kernel, own }, Some(cleaner))
@@ -250,10 +250,10 @@ fn installed_for_dry_run() -> Installed {
 fn listen(mut monitor: Monitor, own: u32, disturbances: mpsc::Sender<()>) -> Result<(), Error> {
     let work = move || {
         while !disturbances.is_closed() {
-            match monitor.wait().and_then(|()| monitor.take(own)) {
+            match monitor.wait().and_then(|()| monitor.take()) {
                 // One that waits already says the same.
-                Ok(Seen::Disturbed) => drop(disturbances.try_send(())),
-                Ok(Seen::Nothing) => {}
+                Ok(heard) if heard.disturbs(own) => drop(disturbances.try_send(())),
+                Ok(_) => {}
                 Err(error) => tracing::warn!("cannot hear of changes of the rules: {error}"),
             }
         }

@@ -46,7 +46,7 @@ pub use encode::{Options, encode};
 pub use error::{EncodeError, Error};
 pub use kube_proxy::KUBE_PROXY_TABLE;
 pub use label::{Object, Suspect};
-pub use monitor::{Monitor, Seen};
+pub use monitor::{Heard, Listen, Monitor};
 pub use socket::{Socket, Transport};
 
 use error::explain;

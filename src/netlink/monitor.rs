@@ -1,5 +1,6 @@
-//! Hearing of changes that others make to our tables (the kernel's notifications of nf_tables).
+//! Hearing of changes of what is ours (the kernel's notifications of nf_tables).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
@@ -9,12 +10,13 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
     sockopt,
 };
-use svcnat_rules::ruleset::TABLE;
+use svcnat_rules::iptables::{PREFIX, TableName, built_in};
+use svcnat_rules::ruleset::{Hook, TABLE};
 
 use super::attr;
-use super::constants::table;
+use super::constants::{msg, nlm, rule, table};
 use super::error::Error;
-use super::message::Messages;
+use super::message::{Message, Messages};
 
 /// `NFNLGRP_NFTABLES` of `include/uapi/linux/netfilter/nfnetlink.h`.
 const GROUP: u32 = 7;
@@ -22,17 +24,37 @@ const GROUP: u32 = 7;
 /// How many bytes of notifications may wait; what does not fit is known to be lost.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// What was heard.
+/// What is listened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Nothing that concerns us.
-    Nothing,
-    /// Somebody has changed something in one of our tables, or may have: notifications were lost.
-    Disturbed,
+pub enum Listen {
+    /// Changes of the tables `ip svcnat` and `ip6 svcnat`, and of anything in them.
+    Nftables,
+    /// Changes of our chains and jumps in the tables that the variant nft of iptables keeps in nf_tables: `filter`, `mangle`
+    /// and `nat` of both families. Also what comes or goes with a whole table, and rules that may have been put in front of
+    /// our jumps.
+    Iptables,
+}
+
+/// What was heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Who made changes: the numbers of sockets (`nlmsg_pid`).
+    pub senders: BTreeSet<u32>,
+    /// Whether notifications were lost, so that anybody may have changed anything.
+    pub lost: bool,
+}
+
+impl Heard {
+    /// Whether anybody but the socket with the number `own` has changed something, or may have.
+    #[must_use]
+    pub fn disturbs(&self, own: u32) -> bool {
+        self.lost || self.senders.iter().any(|sender| *sender != own)
+    }
 }
 
 /// A socket that receives the notifications of its network namespace. It does not block.
 pub struct Monitor {
+    listen: Listen,
     socket: OwnedFd,
     buffer: Vec<u8>,
 }
@@ -43,7 +65,7 @@ impl Monitor {
     /// # Errors
     ///
     /// Where the kernel has no netfilter netlink.
-    pub fn open() -> Result<Self, Error> {
+    pub fn open(listen: Listen) -> Result<Self, Error> {
         let failed =
             |errno: Errno| Error::Io { action: "listen for changes of the rules", source: errno.into() };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -53,7 +75,7 @@ impl Monitor {
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)
             .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER));
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 1 << (GROUP - 1))).map_err(failed)?;
-        Ok(Self { socket, buffer: vec![0; 1 << 16] })
+        Ok(Self { listen, socket, buffer: vec![0; 1 << 16] })
     }
 
     /// Waits until something has been received.
@@ -69,37 +91,61 @@ impl Monitor {
         }
     }
 
-    /// Takes what has been received by now. Changes by the socket with the number `own` are not told of.
+    /// Takes what has been received by now. The kernel queues the notifications of a change before it answers who made it.
     ///
     /// # Errors
     ///
     /// Those of `recvmsg`.
-    pub fn take(&mut self, own: u32) -> io::Result<Seen> {
-        let mut seen = Seen::Nothing;
+    pub fn take(&mut self) -> io::Result<Heard> {
+        let mut heard = Heard::default();
         loop {
             match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_TRUNC) {
                 Ok(len) => {
+                    heard.lost |= len > self.buffer.len();
                     let datagram = self.buffer.get(..len).unwrap_or_default();
-                    if len > self.buffer.len() || disturbs(datagram, own) {
-                        seen = Seen::Disturbed;
-                    }
+                    let messages = Messages(datagram).filter(|message| self.listen.concerns(message));
+                    heard.senders.extend(messages.map(|message| message.sender()));
                 }
-                Err(Errno::EAGAIN) => return Ok(seen),
+                Err(Errno::EAGAIN) => return Ok(heard),
                 Err(Errno::EINTR) => {}
-                Err(Errno::ENOBUFS) => seen = Seen::Disturbed,
+                Err(Errno::ENOBUFS) => heard.lost = true,
                 Err(errno) => return Err(errno.into()),
             }
         }
     }
 }
 
-/// Whether a datagram tells of a change of our tables by another socket. All messages about parts of a table begin with its
-/// name, as the first attribute.
-fn disturbs(datagram: &[u8], own: u32) -> bool {
-    Messages(datagram).any(|message| {
-        message.sender() != own
-            && message.nft_kind().is_some()
-            && message.family().is_some()
-            && attr::find_str(message.body(), table::NAME) == Some(TABLE)
-    })
+impl Listen {
+    /// Whether a message tells of a change of what is ours. All messages about parts of a table begin with its name, as the
+    /// first attribute.
+    fn concerns(self, message: &Message<'_>) -> bool {
+        let (Some(kind), Some(_)) = (message.nft_kind(), message.family()) else { return false };
+        let Some(name) = attr::find_str(message.body(), table::NAME) else { return false };
+        match self {
+            Self::Nftables => name == TABLE,
+            Self::Iptables => {
+                TableName::from_keyword(name).is_some()
+                    && (of_whole_table(kind) || names_ours(message) || goes_first(kind, message))
+            }
+        }
+    }
+}
+
+fn of_whole_table(kind: u16) -> bool {
+    matches!(kind, msg::NEWTABLE | msg::DELTABLE)
+}
+
+/// Chains of ours, rules in them and rules that lead to them have the name of one in the message, which is quicker found than
+/// understood. Others may have it in a comment, which does no harm.
+fn names_ours(message: &Message<'_>) -> bool {
+    message.body().windows(PREFIX.len()).any(|bytes| bytes == PREFIX.as_bytes())
+}
+
+/// Whether a rule of a built-in chain may be in front of ours: the kernel repeats the flag of those that were added at the
+/// end.
+fn goes_first(kind: u16, message: &Message<'_>) -> bool {
+    let chain = attr::find_str(message.body(), rule::CHAIN);
+    kind == msg::NEWRULE
+        && message.flags & nlm::F_APPEND == 0
+        && Hook::ALL.into_iter().any(|hook| chain == Some(built_in(hook)))
 }

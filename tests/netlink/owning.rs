@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use svcnat::netlink::{Error, Monitor, Netlink, Options, Seen, encode};
+use svcnat::netlink::{Error, Heard, Listen, Monitor, Netlink, Options, encode};
 use svcnat_rules::installed::Owner;
 use svcnat_rules::net::Family;
 use svcnat_rules::transaction::{Change, Operation, Transaction};
@@ -82,53 +82,93 @@ fn a_table_stays_when_its_owner_ends_and_the_next_takes_it_over() {
     });
 }
 
-/// What a monitor sees of a change by nft.
+/// Whether a monitor hears of a change by nft or by programs of iptables, with something of ours there.
 #[track_caller]
-fn check_seen(script: &str, expected: Seen) {
+fn check_heard(listen: Listen, change: &str, expected: bool) {
     in_fresh_namespace(|| {
         nft_load("table ip svcnat { set s { type ipv4_addr; elements = { 10.0.0.1 }\n}\nchain c {\n}\n}\n");
-        let mut monitor = Monitor::open().unwrap();
-        assert_eq!(monitor.take(0).unwrap(), Seen::Nothing);
-        nft_load(script);
-        assert_eq!(monitor.take(0).unwrap(), expected, "{script}");
-        assert_eq!(monitor.take(0).unwrap(), Seen::Nothing, "a second time");
+        iptables("-t nat -N SVCNAT-SERVICES");
+        iptables("-t nat -A SVCNAT-SERVICES -d 192.0.2.1 -j RETURN");
+        iptables("-t nat -I PREROUTING -j SVCNAT-SERVICES");
+        iptables("-t nat -N OTHERS");
+        let mut monitor = Monitor::open(listen).unwrap();
+        assert_eq!(monitor.take().unwrap(), Heard::default());
+        match change.strip_prefix("iptables ") {
+            Some(arguments) => iptables(arguments),
+            None => nft_load(change),
+        }
+        let heard = monitor.take().unwrap();
+        assert_eq!((heard.disturbs(0), heard.lost), (expected, false), "{change}");
+        assert_eq!(monitor.take().unwrap(), Heard::default(), "{change}: a second time");
     });
+}
+
+fn iptables(arguments: &str) {
+    let ended = Command::new("iptables-nft").args(arguments.split(' ')).status().unwrap();
+    assert!(ended.success(), "iptables-nft {arguments}");
 }
 
 #[test]
 fn changes_of_our_tables_by_others_are_heard() {
-    check_seen("flush ruleset\n", Seen::Disturbed);
-    check_seen("delete table ip svcnat\n", Seen::Disturbed);
-    check_seen("add element ip svcnat s { 10.0.0.2 }\n", Seen::Disturbed);
-    check_seen("delete element ip svcnat s { 10.0.0.1 }\n", Seen::Disturbed);
-    check_seen("add rule ip svcnat c accept\n", Seen::Disturbed);
-    check_seen("delete chain ip svcnat c\n", Seen::Disturbed);
-    check_seen("add table ip6 svcnat\n", Seen::Disturbed);
-    check_seen("add table ip svcnat2\n", Seen::Nothing);
-    check_seen("table inet svcnat {\n}\n", Seen::Nothing);
-    check_seen("", Seen::Nothing);
+    let check = |script, expected| check_heard(Listen::Nftables, script, expected);
+    check("flush ruleset\n", true);
+    check("delete table ip svcnat\n", true);
+    check("add element ip svcnat s { 10.0.0.2 }\n", true);
+    check("delete element ip svcnat s { 10.0.0.1 }\n", true);
+    check("add rule ip svcnat c accept\n", true);
+    check("delete chain ip svcnat c\n", true);
+    check("add table ip6 svcnat\n", true);
+    check("add table ip svcnat2\n", false);
+    check("table inet svcnat {\n}\n", false);
+    check("iptables -t nat -F", false);
+    check("", false);
 }
 
 #[test]
-fn our_own_changes_are_not_heard() {
+fn changes_of_our_chains_in_the_tables_of_iptables_are_heard() {
+    let check = |change, expected| check_heard(Listen::Iptables, change, expected);
+    check("flush ruleset\n", true);
+    check("delete table ip nat\n", true);
+    check("add table ip nat { flags dormant; }\n", true);
+    check("iptables -t nat -F", true);
+    check("iptables -t nat -F SVCNAT-SERVICES", true);
+    check("iptables -t nat -A SVCNAT-SERVICES -j RETURN", true);
+    check("iptables -t nat -R SVCNAT-SERVICES 1 -d 192.0.2.2 -j RETURN", true);
+    check("iptables -t nat -D PREROUTING -j SVCNAT-SERVICES", true);
+    check("iptables -t nat -D PREROUTING 1", true);
+    check("iptables -t nat -E SVCNAT-SERVICES SVCNAT-RENAMED", true);
+    check("iptables -t nat -N SVCNAT-MORE", true);
+    check("iptables -t nat -I PREROUTING -j OTHERS", true);
+    check("iptables -t nat -A PREROUTING -j OTHERS", false);
+    check("iptables -t nat -I OTHERS -j RETURN", false);
+    check("iptables -t nat -X OTHERS", false);
+    check("iptables -t raw -I PREROUTING -j ACCEPT", false);
+    check("delete table ip svcnat\n", false);
+    check("table inet nat {\n}\n", false);
+}
+
+#[test]
+fn our_own_changes_are_told_from_those_of_others() {
     in_fresh_namespace(|| {
-        let mut monitor = Monitor::open().unwrap();
+        let mut monitor = Monitor::open(Listen::Nftables).unwrap();
         let mut kernel = Netlink::open().unwrap();
         own(&mut kernel);
-        assert_eq!(monitor.take(kernel.number()).unwrap(), Seen::Nothing);
+        let heard = monitor.take().unwrap();
+        assert_eq!(heard.senders.iter().copied().collect::<Vec<_>>(), [kernel.number()]);
+        assert!(!heard.disturbs(kernel.number()));
     });
 }
 
 #[test]
 fn lost_notifications_count_as_a_disturbance() {
     in_fresh_namespace(|| {
-        let mut monitor = Monitor::open().unwrap();
+        let mut monitor = Monitor::open(Listen::Nftables).unwrap();
         let elements: Vec<String> =
             (0..60_000_u32).map(|n| format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255)).collect();
         nft_load(&format!(
             "table ip other {{ set s {{ type ipv4_addr; elements = {{ {} }}\n}}\n}}\n",
             elements.join(",")
         ));
-        assert_eq!(monitor.take(0).unwrap(), Seen::Disturbed);
+        assert!(monitor.take().unwrap().disturbs(0));
     });
 }
