@@ -7,6 +7,7 @@ use crate::cluster::{Cluster, Service};
 use crate::compile::{fold, lower_all};
 use crate::config::Config;
 use crate::installed::Installed;
+use crate::iptables;
 use crate::layout::{self, Slots};
 use crate::name::ObjectName;
 use crate::parallel;
@@ -31,7 +32,7 @@ impl Engine {
         let ruleset = engine.start(endpoints, slots);
         let mut services: Vec<ObjectName> = engine.entries.keys().cloned().collect();
         services.sort_unstable();
-        (engine, Delta { services, before: Installed::default(), after: ruleset })
+        (engine, Delta { services, program: true, before: Installed::default(), after: ruleset })
     }
 
     /// Lowers all Services for the first time and takes down what they use. `endpoints` is about how many there are.
@@ -68,6 +69,16 @@ impl Engine {
         let services: Vec<&Service> = self.oldest_first().collect();
         let fragments = parallel::map(&services, |service| self.fragment(&service.name));
         fold(self.view(), self.picking, &self.service_cidrs, fragments).ruleset
+    }
+
+    /// The same as iptables rules: those of [`iptables::compile`].
+    #[must_use]
+    pub fn iptables(&self) -> iptables::Compiled {
+        let fragments = self.oldest_first().map(|service| {
+            let routes = self.routes(&service.name);
+            iptables::lower(self.view(), &routes)
+        });
+        iptables::fold(self.view(), &self.service_cidrs, fragments)
     }
 
     /// The state of the cluster as the events so far have told it. Copies all of it, so it costs as much memory again.

@@ -196,7 +196,7 @@ impl Engine {
         let delta = update.log.finish(&self.programs, Some(&programs));
         self.needs = needs;
         self.programs = programs;
-        delta
+        Delta { program: true, ..delta }
     }
 
     /// What the program of each family that has a table must have.

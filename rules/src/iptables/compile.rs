@@ -72,11 +72,18 @@ pub fn compile(cluster: &Cluster, config: &Config) -> Compiled {
         let own = slices.get(&service.name).map_or(&[][..], Vec::as_slice);
         lower(view, &resolve(view, service, own))
     });
+    fold(view, &cluster.service_cidrs, fragments)
+}
+
+/// Folds fragments, the oldest Service's first, into all that should be ours.
+pub(crate) fn fold(
+    view: View<'_>,
+    service_cidrs: &[Cidr],
+    fragments: impl Iterator<Item = Fragment>,
+) -> Compiled {
     let mut fold = Fold::default();
-    for fragment in fragments {
-        fold.add(fragment);
-    }
-    fold.finish(cluster, view)
+    fragments.for_each(|fragment| fold.add(fragment));
+    fold.finish(service_cidrs, view)
 }
 
 #[derive(Default)]
@@ -126,9 +133,9 @@ impl Fold {
         chains.entry(entry.chain).or_default().push(entry.rule);
     }
 
-    fn finish(mut self, cluster: &Cluster, view: View<'_>) -> Compiled {
+    fn finish(mut self, service_cidrs: &[Cidr], view: View<'_>) -> Compiled {
         for family in Family::ALL {
-            let all = cluster.service_cidrs.iter().copied();
+            let all = service_cidrs.iter().copied();
             let service_cidrs: Vec<Cidr> = all.filter(|cidr| cidr.family() == family).collect();
             if self.used.contains(&family) || !service_cidrs.is_empty() {
                 let program = Program { view, family, service_cidrs: &service_cidrs };

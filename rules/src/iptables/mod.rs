@@ -50,6 +50,7 @@ mod verify;
 
 pub use as_nftables::as_nftables;
 pub use chain::{Chain, Ruleset, Table, TableName, built_in};
+pub(crate) use compile::fold;
 pub use compile::{Collision, Compiled, compile};
 pub use diff::{Change, Edit, Summary, TableChange, Written, diff};
 pub use fragment::{Claim, Entry, Fragment, OwnChain, SharedChain};

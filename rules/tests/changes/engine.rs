@@ -12,6 +12,7 @@ use svcnat_rules::cluster::{Cluster, EndpointSlice, Service};
 use svcnat_rules::compile::{Compiled, compile};
 use svcnat_rules::config::{Config, Layout};
 use svcnat_rules::engine::{Engine, Event};
+use svcnat_rules::iptables;
 use svcnat_rules::layout::{Slots, slots_in};
 use svcnat_rules::name::ObjectName;
 use svcnat_rules::verify::verify;
@@ -90,6 +91,7 @@ fn check(start: &World, mut events: Vec<Event>, order: &[Index], batches: &[usiz
         }
     }
     let mut events = events.into_iter().peekable();
+    let mut compiled = engine.iptables();
     for size in batches.iter().cycle() {
         if events.peek().is_none() {
             break;
@@ -111,6 +113,10 @@ fn check(start: &World, mut events: Vec<Event>, order: &[Index], batches: &[usiz
         assert_eq!(verify(&full.ruleset), []);
         assert_eq!(engine.ruleset(), full.ruleset, "asked for as a whole");
         assert_eq!(engine.cluster(), cluster);
+        let new = iptables::compile(&cluster, &config);
+        assert!(new == compiled || !delta.services.is_empty() || delta.program, "{batch:#?}");
+        assert_eq!(engine.iptables(), new);
+        compiled = new;
         let after = services(&cluster);
         let names: BTreeSet<&ObjectName> = before.keys().chain(after.keys()).collect();
         for name in names.into_iter().filter(|name| before.get(*name) != after.get(*name)) {
