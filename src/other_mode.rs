@@ -3,6 +3,8 @@
 //! Until then both are, and do the same: who is first translates a connection, and the same bit of the mark asks for
 //! masquerading.
 
+use std::fmt::Display;
+
 use svcnat_rules::diff::diff;
 use svcnat_rules::iptables;
 use svcnat_rules::ruleset::Ruleset;
@@ -10,6 +12,27 @@ use svcnat_rules::transaction::Summary;
 
 use crate::iptables::{Error, Iptables, Variant};
 use crate::netlink::{self, CommitError, Netlink, Options, encode};
+
+/// Removes all rules of ours but those of the mode in force: of one variant of iptables, or without one of nftables. Logs what
+/// that was, and gives whether nothing is left. It runs the programs of iptables: call it from a thread that may wait.
+pub fn keep_only(variant: Option<Variant>) -> bool {
+    match variant {
+        None => log("iptables", &remove_iptables(None, false)),
+        Some(_) => {
+            let nftables = log("nftables", &remove_nftables(false));
+            log("another variant of iptables", &remove_iptables(variant, false)) && nftables
+        }
+    }
+}
+
+fn log<T: Display + Default + PartialEq>(place: &str, removed: &Result<T, impl Display>) -> bool {
+    match removed {
+        Ok(summary) if *summary == T::default() => {}
+        Ok(summary) => tracing::info!("rules of ours in {place}: {summary}"),
+        Err(error) => tracing::warn!("rules of ours may be left in {place}: {error}"),
+    }
+    removed.is_ok()
+}
 
 /// Removes our tables from nftables, and says what that was. A dry run only says it. A kernel without nf_tables has none.
 ///

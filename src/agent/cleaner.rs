@@ -23,12 +23,12 @@ pub(super) struct Cleaner {
 }
 
 impl Cleaner {
-    /// Starts the thread, in the network namespace of the calling one.
-    pub(super) fn start(kernel: Kernel, metrics: Metrics) -> Result<Self, netlink::Error> {
+    /// Starts the thread, in the network namespace of the calling one. `kernel` owns the tables; there is none in mode iptables.
+    pub(super) fn start(kernel: Option<Kernel>, metrics: Metrics) -> Result<Self, netlink::Error> {
         let (jobs, inbox) = mpsc::channel();
         thread::Builder::new()
             .name("stale".to_owned())
-            .spawn(move || work(&kernel, &metrics, &inbox))
+            .spawn(move || work(kernel.as_ref(), &metrics, &inbox))
             .map_err(|source| netlink::Error::Io { action: "start a thread", source })?;
         Ok(Self { jobs })
     }
@@ -40,7 +40,7 @@ impl Cleaner {
     }
 }
 
-fn work(kernel: &Kernel, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
+fn work(kernel: Option<&Kernel>, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
     while let Ok(leftovers) = inbox.recv() {
         let began = Instant::now();
         let removed = match Netlink::open() {
@@ -71,7 +71,8 @@ fn work(kernel: &Kernel, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
 /// Reads by a socket of its own and changes by the one that owns the tables, which is so never kept by a long list.
 struct Remote<'a> {
     reader: Netlink,
-    kernel: &'a Kernel,
+    /// Without one there are no maps: the clients that iptables remembers go with the rules that name their backend.
+    kernel: Option<&'a Kernel>,
 }
 
 impl Maps for Remote<'_> {
@@ -81,10 +82,13 @@ impl Maps for Remote<'_> {
         map: &Name,
         each: &mut dyn FnMut(Value, Value),
     ) -> Result<bool, netlink::Error> {
-        self.reader.dynamic_elements(family, map, each)
+        match self.kernel {
+            Some(_) => self.reader.dynamic_elements(family, map, each),
+            None => Ok(true),
+        }
     }
 
     fn apply(&mut self, batch: Batch) -> Result<(), netlink::Error> {
-        self.kernel.apply_blocking(batch)
+        self.kernel.map_or(Ok(()), |kernel| kernel.apply_blocking(batch))
     }
 }

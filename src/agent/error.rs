@@ -3,17 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{addresses, folder, http, kubernetes, netlink};
+use crate::{addresses, folder, http, iptables, kubernetes, netlink};
 
 /// Why the agent cannot start. Once it runs, nothing but a signal ends it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings ask for `mode: iptables`.
-    #[error(
-        "svcnat agent programs nftables only so far; leave --proxy-mode (mode) away, or apply manifests with `svcnat apply \
-         --proxy-mode iptables`"
-    )]
-    Iptables,
+    /// The programs of iptables cannot be used, in mode iptables.
+    #[error(transparent)]
+    Iptables(#[from] iptables::Error),
     /// Another agent runs in this network namespace.
     #[error(
         "another svcnat agent runs here already (it holds the abstract socket @svcnat-agent, which `ss -xl` shows); this one ends"

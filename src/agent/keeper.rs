@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use svcnat_rules::cluster::{Cluster, Node};
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::net::Family;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use super::backoff::Backoff;
@@ -59,6 +59,8 @@ pub(super) struct Parts {
     pub(super) saver: Option<Saver>,
     /// The configuration that `/configz` shows.
     pub(super) configz: watch::Sender<serde_json::Value>,
+    /// Is told when all rules are in force for the first time.
+    pub(super) first_success: Option<oneshot::Sender<()>>,
     pub(super) set_log_level: Box<dyn Fn(&Settings) + Send + Sync>,
 }
 
@@ -77,6 +79,8 @@ pub(super) struct Keeper {
     last_sync: Option<Instant>,
     /// When everything was last compared with the kernel.
     compared: Option<Instant>,
+    /// Until when disturbances wait.
+    undisturbed_until: Instant,
     service_changes: u32,
     endpoint_changes: u32,
 }
@@ -111,6 +115,7 @@ impl Keeper {
             retry_at: Instant::now(),
             last_sync: None,
             compared: None,
+            undisturbed_until: Instant::now(),
             service_changes: 0,
             endpoint_changes: 0,
         }
@@ -220,7 +225,7 @@ impl Keeper {
     fn disturbed(&mut self) {
         if matches!(self.state, State::Keeping(_)) {
             self.out_of_step.get_or_insert(RepairReason::ChangedByOthers);
-            self.retry_at = Instant::now();
+            self.retry_at = Instant::now().max(self.undisturbed_until);
         }
     }
 
@@ -277,7 +282,7 @@ impl Keeper {
             Err(error) => return self.failed(&error),
         };
         let (cluster, rules) = (std::mem::take(cluster), self.parts.settings.rules.clone());
-        let (engine, loaded) = Engine::load(cluster, rules, &Outlet::slots(&installed));
+        let (engine, loaded) = Engine::load(cluster, rules, &self.parts.outlet.slots(&installed));
         self.parts.observers.updated(&engine, &loaded.services);
         self.parts.observers.moved(&self.parts.settings.rules, self.node.as_ref());
         let done = self.parts.outlet.load(&engine, &loaded, &installed).await;
@@ -330,7 +335,7 @@ impl Keeper {
                 self.out_of_step = Some(RepairReason::TransactionFailed);
                 self.retry_at = Instant::now();
                 tracing::warn!("{error}; everything is read back and compared");
-                self.parts.observers.metrics.sync_failed();
+                self.parts.observers.metrics.sync_failed(false);
             }
         }
     }
@@ -339,7 +344,9 @@ impl Keeper {
     async fn mend(&mut self) {
         let taken = Instant::now();
         let State::Keeping(engine) = &self.state else { return };
-        match self.parts.outlet.compare(engine).await {
+        let compared = self.parts.outlet.compare(engine).await;
+        self.undisturbed_until = Instant::now() + self.parts.outlet.pause(taken.elapsed());
+        match compared {
             Err(error) if error.is_outdated() => self.retry_at = Instant::now() + self.backoff.next(),
             Err(error) => self.failed(&error),
             Ok(done) => {
@@ -374,6 +381,10 @@ impl Keeper {
     fn in_force(&mut self, taken: Instant, full: bool, sent: Option<Sent>) {
         let now = Instant::now();
         self.last_sync = Some(now);
+        if let Some(first_success) = self.parts.first_success.take() {
+            // Nobody waits for it in a dry run.
+            let _ = first_success.send(());
+        }
         if full {
             self.compared = Some(now);
         }
@@ -404,7 +415,7 @@ impl Keeper {
     fn failed(&mut self, error: &SendError) {
         let wait = self.backoff.next();
         self.retry_at = Instant::now() + wait;
-        self.parts.observers.metrics.sync_failed();
+        self.parts.observers.metrics.sync_failed(true);
         tracing::error!("{error}; tried again in {wait:.1?}");
     }
 }

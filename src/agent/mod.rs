@@ -4,13 +4,17 @@
 //! transactions and keeps the kernel in step; the rest is what people and machines are told. Nothing here waits for
 //! anything that another part does, but the keeper for the kernel.
 
+mod back_end;
 mod backoff;
 mod cleaner;
 mod config;
 mod error;
+mod iptables;
+mod iptables_watch;
 mod keeper;
 mod kernel;
 mod leftovers;
+mod nftables;
 mod observers;
 mod outlet;
 mod saver;
@@ -18,14 +22,12 @@ mod saver;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use svcnat_rules::cluster::Cluster;
-use svcnat_rules::installed::Installed;
 use svcnat_rules::net::Cidr;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 pub use error::Error;
@@ -36,15 +38,12 @@ use crate::kubernetes::{
     self, ClientSettings, Connection, Handle, Known, Regarding, Report, Reporter, Severity,
 };
 use crate::metrics::{Kind, Metrics};
-use crate::netlink::{Listen, Monitor, Netlink};
-use crate::settings::{self, Mode, OwnTables, Settings};
+use crate::settings::{self, Settings};
 use crate::source::News;
 use crate::{addresses, folder, state_file};
-use cleaner::Cleaner;
+use back_end::BackEnd;
 use keeper::{Inputs, Keeper, Parts};
-use kernel::Kernel;
 use observers::Observers;
-use outlet::Outlet;
 use saver::Saver;
 
 /// How the agent is started.
@@ -57,7 +56,7 @@ pub struct Options {
     pub manifests: Vec<PathBuf>,
     /// Networks that ClusterIPs are taken from, besides those that objects tell of.
     pub service_cidrs: Vec<Cidr>,
-    /// Changes nothing: every transaction is given to this instead.
+    /// Changes nothing: what would be sent is given to this instead.
     pub dry_run: Option<Print>,
     /// Called when settings ask for more or less on standard error.
     pub set_log_level: Box<dyn Fn(&Settings) + Send + Sync>,
@@ -76,13 +75,10 @@ const LOOK_AT_WATCHES: Duration = Duration::from_secs(5);
 /// See [`Error`]: only where it cannot start.
 pub async fn run(options: Options) -> Result<(), Error> {
     let Options { settings, settings_source, manifests, service_cidrs, dry_run, set_log_level } = options;
-    if settings.mode == Mode::Iptables {
-        return Err(Error::Iptables);
-    }
     let stop = Box::pin(stop_signal()?);
     let dry = dry_run.is_some();
     let _lock = if dry { None } else { Some(lock()?) };
-    let metrics = Metrics::new();
+    let metrics = Metrics::of(settings.mode);
     let health = Health::new(settings.sync_period.saturating_mul(2));
     let mut tasks = JoinSet::new();
 
@@ -105,23 +101,22 @@ pub async fn run(options: Options) -> Result<(), Error> {
         tasks.spawn(tell_of_problems(problems, reporter.clone()));
     }
     let (disturbance_sender, disturbances) = mpsc::channel(1);
-    let (outlet, cleaner) = match dry_run {
-        Some(print) => (Outlet::DryRun { print, installed: installed_for_dry_run() }, None),
-        None => {
-            let own = settings.own_tables == OwnTables::Auto && Netlink::<crate::netlink::Socket>::can_own();
-            let kernel = Kernel::start(own)?;
-            if !own {
-                listen(Monitor::open(Listen::Nftables)?, kernel.number(), disturbance_sender.clone())?;
-            }
-            let cleaner = Cleaner::start(kernel.clone(), metrics.clone())?;
-            (Outlet::Kernel { kernel, own }, Some(cleaner))
-        }
+    let back_end = match dry_run {
+        Some(print) => back_end::for_dry_run(settings.mode, print)?,
+        None => back_end::start(&settings, &metrics, &disturbance_sender)?,
     };
+    let BackEnd { outlet, cleaner, predecessor } = back_end;
+    let (first_success, succeeded) = oneshot::channel();
+    if let Some(predecessor) = predecessor {
+        tasks.spawn(predecessor.remove_after(succeeded));
+    }
     let (settings_sender, new_settings) = mpsc::channel(1);
     tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
     let saver = settings.state_file.clone().filter(|_| !dry).map(|path| Saver::new(path, metrics.clone()));
-    let observers = Observers::new(metrics, health_checks, reporter, settings.rules.node_name.clone());
-    let parts = Parts { settings, outlet, cleaner, observers, health, saver, configz, set_log_level };
+    let observers = Observers::new(metrics, health_checks, reporter, &settings);
+    let first_success = Some(first_success);
+    let parts =
+        Parts { settings, outlet, cleaner, observers, health, saver, configz, first_success, set_log_level };
     let keeper = Keeper::new(parts, known).run(Inputs { news, settings: new_settings, disturbances, stop });
     // As a task: to wake the future that the runtime itself waits for takes a system call.
     let ended = tokio::spawn(keeper).await;
@@ -235,30 +230,6 @@ fn serve(
         servers.push(Server::metrics(bind(address), metrics.clone(), configz)?);
     }
     Ok(servers)
-}
-
-/// Who may not ask the kernel sees a dry run from nothing.
-fn installed_for_dry_run() -> Installed {
-    let read = Netlink::open().and_then(|mut kernel| kernel.read());
-    read.unwrap_or_else(|error| {
-        tracing::warn!("{error}; what follows begins with no rules");
-        Installed::default()
-    })
-}
-
-/// Tells the keeper when somebody else changes our tables, from a thread of its own: `monitor` is polled without tokio.
-fn listen(mut monitor: Monitor, own: u32, disturbances: mpsc::Sender<()>) -> Result<(), Error> {
-    let work = move || {
-        while !disturbances.is_closed() {
-            match monitor.wait().and_then(|()| monitor.take()) {
-                // One that waits already says the same.
-                Ok(heard) if heard.disturbs(own) => drop(disturbances.try_send(())),
-                Ok(_) => {}
-                Err(error) => tracing::warn!("cannot hear of changes of the rules: {error}"),
-            }
-        }
-    };
-    thread::Builder::new().name("monitor".to_owned()).spawn(work).map(drop).map_err(io("start a thread"))
 }
 
 /// Warns of health-check ports that cannot be served, and posts Events.

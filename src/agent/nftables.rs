@@ -1,28 +1,24 @@
-//! Where transactions go: to the kernel, or in a dry run to whoever prints them.
-
-use std::io;
+//! The outlet of mode nftables: transactions go to the kernel, or in a dry run to whoever prints them.
 
 use svcnat_rules::diff::diff;
 use svcnat_rules::engine::{Delta, Engine};
 use svcnat_rules::installed::Installed;
-use svcnat_rules::layout::{Slots, slots_in};
+use svcnat_rules::nft;
 use svcnat_rules::ruleset::Ruleset;
 use svcnat_rules::stages::Importance;
 use svcnat_rules::transaction::{Summary, Transaction};
-use svcnat_rules::verify::{Violation, verify};
+use svcnat_rules::verify::verify;
 
 use super::kernel::{Applied, Kernel};
+use super::outlet::{Done, Print, SendError};
 use crate::metrics::Sent;
 use crate::netlink::{self, CommitError, Options, batches, batches_within};
 
 /// How often a comparison is repeated at once where others changed the ruleset meanwhile.
 const ATTEMPTS: usize = 10;
 
-/// Prints a transaction.
-pub type Print = Box<dyn Fn(&Transaction<'_>) -> io::Result<()> + Send + Sync>;
-
 /// Where transactions go.
-pub(super) enum Outlet {
+pub(super) enum Nftables {
     /// Into force.
     Kernel {
         /// The thread that owns the tables.
@@ -39,52 +35,15 @@ pub(super) enum Outlet {
     },
 }
 
-/// What is in force by now.
-pub(super) struct Done {
-    /// What was sent; `None` where that was nothing.
-    pub(super) sent: Option<Sent>,
-    /// How much it changed, for people.
-    pub(super) summary: String,
-}
-
-/// Why a transaction is not in force.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SendError {
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    #[error("svcnat made an invalid ruleset, nothing was done; please report it: {0}")]
-    Invalid(#[from] Violation),
-    #[error("cannot print the transaction: {0}")]
-    Print(#[from] io::Error),
-}
-
-impl From<netlink::Error> for SendError {
-    fn from(error: netlink::Error) -> Self {
-        Self::Commit(error.into())
-    }
-}
-
-impl SendError {
-    /// Whether others changed the ruleset meanwhile, so that all must be read again.
-    pub(super) fn is_outdated(&self) -> bool {
-        matches!(self, Self::Commit(error) if error.is_outdated())
-    }
-}
-
-impl Outlet {
+impl Nftables {
     /// Whether nobody else can change what is in force.
     pub(super) fn owns(&self) -> bool {
-        matches!(self, Self::Kernel { own: true, .. } | Self::DryRun { .. })
+        matches!(self, Self::Kernel { own: true, .. })
     }
 
     /// Whether nothing is changed on this machine.
     pub(super) fn is_dry_run(&self) -> bool {
         matches!(self, Self::DryRun { .. })
-    }
-
-    /// How many tables are our own.
-    pub(super) fn owned(&self) -> usize {
-        if matches!(self, Self::Kernel { own: true, .. }) { 2 } else { 0 }
     }
 
     /// What the kernel holds.
@@ -93,21 +52,6 @@ impl Outlet {
             Self::Kernel { kernel, .. } => Ok(kernel.read().await?),
             Self::DryRun { installed, .. } => Ok(installed.clone()),
         }
-    }
-
-    /// The slots that backends have in what the kernel holds.
-    pub(super) fn slots(installed: &Installed) -> Slots {
-        slots_in(installed)
-    }
-
-    /// Brings the first complete ruleset into force. `loaded` is what the engine says of it, `installed` what the kernel holds.
-    pub(super) async fn load(
-        &self,
-        engine: &Engine,
-        loaded: &Delta,
-        installed: &Installed,
-    ) -> Result<Done, SendError> {
-        self.make(engine, &loaded.after, installed).await
     }
 
     /// Brings what an update changes into force; `None` where that is nothing.
@@ -127,7 +71,8 @@ impl Outlet {
         }
     }
 
-    async fn make(
+    /// Brings a whole ruleset into force, where the kernel holds this.
+    pub(super) async fn make(
         &self,
         engine: &Engine,
         desired: &Ruleset,
@@ -151,7 +96,7 @@ impl Outlet {
         }
         match self {
             Self::DryRun { print, .. } => {
-                print(transaction)?;
+                print(&nft::transaction(transaction))?;
                 Ok(None)
             }
             Self::Kernel { kernel, own } => {

@@ -14,6 +14,7 @@ use svcnat_rules::net::Family;
 use crate::http::{HealthCheck, HealthChecks};
 use crate::kubernetes::{Regarding, Report, Reporter, Severity};
 use crate::metrics::{Metrics, Scope, State};
+use crate::settings::{Mode, Settings};
 
 /// Those who are told.
 pub(super) struct Observers {
@@ -23,6 +24,8 @@ pub(super) struct Observers {
     /// None without Kubernetes.
     pub(super) reporter: Option<Reporter>,
     node_name: Name,
+    /// Whether the mode is one with layouts.
+    has_layouts: bool,
     /// Services that have a health check.
     checked: BTreeSet<ObjectName>,
     /// Services that traffic with policy Local finds no endpoint of here.
@@ -36,13 +39,14 @@ impl Observers {
         metrics: Metrics,
         health_checks: Option<HealthChecks>,
         reporter: Option<Reporter>,
-        node_name: Name,
+        settings: &Settings,
     ) -> Self {
         Self {
             metrics,
             health_checks,
             reporter,
-            node_name,
+            node_name: settings.rules.node_name.clone(),
+            has_layouts: settings.mode == Mode::Nftables,
             checked: BTreeSet::new(),
             without_local: HashMap::new(),
             lost: HashMap::new(),
@@ -64,7 +68,7 @@ impl Observers {
             frontends: extent.frontends,
             backends: extent.backends,
             conflicts: extent.contested,
-            picking: extent.picking,
+            picking: Some(extent.picking).filter(|_| self.has_layouts),
         });
     }
 

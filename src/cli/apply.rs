@@ -1,7 +1,5 @@
 //! `svcnat apply`: manifests to kernel, once.
 
-use std::fmt::Display;
-
 use clap::Args;
 use svcnat_rules::diff::diff;
 use svcnat_rules::installed::Installed;
@@ -15,7 +13,7 @@ use super::output::{self, ScriptFormat};
 use super::{Failure, ManifestOptions, RuleOptions};
 use crate::iptables::Iptables;
 use crate::netlink::{Netlink, Options};
-use crate::other_mode::{remove_iptables, remove_nftables};
+use crate::other_mode::keep_only;
 use crate::settings::Mode;
 use crate::stale::{self, Removed};
 
@@ -87,7 +85,8 @@ impl Apply {
             };
             let removed = self.remove_stale(&change, transaction.is_empty(), &mut kernel);
             if !self.dry_run && installed.tables.is_empty() {
-                warn_of_leftovers("iptables", remove_iptables(None, false));
+                // The rules are in force, so what of the other mode is left is only warned of.
+                keep_only(None);
             }
             let summary = Summary::of(&transaction);
             let changed = (summary != Summary::default()).then(|| summary.to_string());
@@ -123,8 +122,7 @@ impl Apply {
             }
         };
         if !self.dry_run {
-            warn_of_leftovers("nftables", remove_nftables(false));
-            warn_of_leftovers("another variant of iptables", remove_iptables(Some(kernel.variant()), false));
+            keep_only(Some(kernel.variant()));
         }
         let summary = change.summary();
         self.report((!change.is_empty()).then(|| summary.to_string()), &removed)
@@ -152,14 +150,6 @@ impl Apply {
         let mode = if self.dry_run { " (dry run)" } else { "" };
         let summary = with_removed(changed, removed);
         output::print(format_args!("{head}{summary}{mode}\n"))
-    }
-}
-
-/// The rules are in force, so what of the other mode is left is only warned of.
-fn warn_of_leftovers(mode: &str, removed: Result<impl Display, impl Display>) {
-    match removed {
-        Ok(summary) => tracing::info!("rules of ours in {mode}: {summary}"),
-        Err(error) => tracing::warn!("rules of ours may be left in {mode}: {error}"),
     }
 }
 

@@ -84,9 +84,9 @@ impl Server {
             .route("/metrics", any(metrics_text))
             .with_state(metrics)
             .route("/configz", any(configz))
+            .route("/proxyMode", any(proxy_mode))
             .with_state(configuration)
-            .route("/healthz", any(async || text("ok")))
-            .route("/proxyMode", any(async || text("nftables")));
+            .route("/healthz", any(async || text("ok")));
         Self::start("metrics", bind, router)
     }
 
@@ -155,7 +155,12 @@ async fn configz(State(configuration): State<watch::Receiver<serde_json::Value>>
     (JSON, Json(serde_json::json!({ "kubeproxy.config.k8s.io": configuration }))).into_response()
 }
 
-fn text(words: &'static str) -> Response {
+async fn proxy_mode(State(configuration): State<watch::Receiver<serde_json::Value>>) -> Response {
+    let configuration = configuration.borrow();
+    text(configuration.get("mode").and_then(serde_json::Value::as_str).unwrap_or_default())
+}
+
+fn text(words: &str) -> Response {
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, words).into_response()
+    (headers, words.to_owned()).into_response()
 }

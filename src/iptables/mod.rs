@@ -54,6 +54,15 @@ impl Iptables {
         self.variant
     }
 
+    /// Whether its rules are in nf_tables, whose notifications tell of their changes.
+    ///
+    /// # Errors
+    ///
+    /// Where its program does not run.
+    pub fn is_in_nf_tables(&self) -> Result<bool, Error> {
+        variant::is_in_nf_tables(self.variant)
+    }
+
     /// Reads what of ours is there in both families. A family whose program is not installed has nothing.
     ///
     /// # Errors
@@ -78,16 +87,19 @@ impl Iptables {
     }
 
     /// Makes a change: one call for each family that has any. A family that fails does not keep the other one from being
-    /// changed.
+    /// changed. Gives how many bytes the programs were given.
     ///
     /// # Errors
     ///
     /// Why the first family failed that did; what is in force then is for [`Self::read`] to say.
-    pub fn apply(&self, change: &Change<'_>) -> Result<(), Error> {
+    pub fn apply(&self, change: &Change<'_>) -> Result<usize, Error> {
         let mut result = Ok(());
+        let mut bytes = 0;
         for (family, tables) in &change.families {
             let program = self.program(*family, "restore");
-            let done = match run(&program, &["--noflush", "-w", PATIENCE], &Change::input(tables)) {
+            let input = Change::input(tables);
+            bytes += input.len();
+            let done = match run(&program, &["--noflush", "-w", PATIENCE], &input) {
                 Ok(Some(_)) => Ok(()),
                 Ok(None) => Err(Error::Incomplete { program }),
                 Err(Error::Failed { program, status, said }) => Err(Error::Restore { program, status, said }),
@@ -95,7 +107,7 @@ impl Iptables {
             };
             result = result.and(done);
         }
-        result
+        result.map(|()| bytes)
     }
 
     fn program(&self, family: Family, action: &str) -> String {

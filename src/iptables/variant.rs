@@ -59,6 +59,15 @@ fn version(variant: Variant) -> Result<Option<String>, Error> {
     run(variant.program(Family::Ipv4), &["--version"], "")
 }
 
+fn names_nf_tables(version: &str) -> bool {
+    version.contains("nf_tables")
+}
+
+/// Whether a variant keeps its rules in nf_tables.
+pub(super) fn is_in_nf_tables(variant: Variant) -> Result<bool, Error> {
+    Ok(version(variant)?.is_some_and(|version| names_nf_tables(&version)))
+}
+
 /// The variant that the host uses: where kubelet has left its hint, else where more rules are, ours included, else what
 /// plain `iptables` is. That is how the images of kube-proxy choose.
 pub(super) fn in_use() -> Result<Iptables, Error> {
@@ -70,7 +79,7 @@ pub(super) fn in_use() -> Result<Iptables, Error> {
         }
         found.push((signs, iptables));
     }
-    let default = version(Variant::Only)?.map(|version| match version.contains("nf_tables") {
+    let default = version(Variant::Only)?.map(|version| match names_nf_tables(&version) {
         true => Variant::Nft,
         false => Variant::Legacy,
     });

@@ -1,6 +1,6 @@
 //! Metrics that kube-proxy has, for dashboards and alerts made for it.
 //!
-//! Names, types, labels, buckets and help texts are those of kube-proxy 1.36 in mode nftables
+//! Names, types, labels, buckets and help texts are those of kube-proxy 1.36 in the same mode
 //! (`pkg/proxy/metrics/metrics.go`). What a metric counts is said where [`Metrics`](super::Metrics) counts it.
 
 use std::fmt;
@@ -14,6 +14,7 @@ use svcnat_rules::net::Family;
 use super::exposition::Page;
 use super::series::Series;
 use super::{Scope, Status};
+use crate::settings::Mode;
 
 /// Seconds since 1970, with a fraction.
 pub(super) type Timestamp = Gauge<f64, AtomicU64>;
@@ -28,13 +29,75 @@ pub(super) struct KubeProxy {
     pub(super) network_programming: Series<Family, Histogram>,
     pub(super) endpoint_changes: Changes,
     pub(super) service_changes: Changes,
-    pub(super) sync_failures: Series<Family, Counter>,
-    pub(super) cleanup_failures: Series<Family, Counter>,
+    pub(super) failures: Failures,
     pub(super) no_local_endpoints: Series<(Family, Scope), Gauge>,
     pub(super) healthz: Series<Status, Counter>,
     pub(super) livez: Series<Status, Counter>,
     pub(super) conntrack: Series<Family, Histogram>,
     pub(super) conntrack_deleted: Series<Family, Counter>,
+}
+
+/// Changes that failed, in the terms of the mode.
+#[derive(Debug)]
+pub(super) enum Failures {
+    Nftables { sync: Series<Family, Counter>, cleanup: Series<Family, Counter> },
+    Iptables { restore: Series<Family, Counter>, partial_restore: Series<Family, Counter> },
+}
+
+impl Failures {
+    fn of(mode: Mode) -> Self {
+        let counters = || Series::new(Counter::default);
+        match mode {
+            Mode::Nftables => Self::Nftables { sync: counters(), cleanup: counters() },
+            Mode::Iptables => Self::Iptables { restore: counters(), partial_restore: counters() },
+        }
+    }
+
+    pub(super) fn sync_failed(&self, full: bool) {
+        let failures = match self {
+            Self::Nftables { sync, .. } => sync,
+            Self::Iptables { restore, .. } if full => restore,
+            Self::Iptables { partial_restore, .. } => partial_restore,
+        };
+        failures.each(|_, counter| {
+            counter.inc();
+        });
+    }
+
+    pub(super) fn cleanup_failed(&self, family: Family) {
+        if let Self::Nftables { cleanup, .. } = self {
+            cleanup.with(family, |counter| counter.inc());
+        }
+    }
+
+    fn encode(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        match self {
+            Self::Nftables { sync, cleanup } => {
+                page.add(
+                    "kubeproxy_sync_proxy_rules_nftables_sync_failures",
+                    "Cumulative proxy nftables sync failures",
+                    sync,
+                )?;
+                page.add(
+                    "kubeproxy_sync_proxy_rules_nftables_cleanup_failures",
+                    "Cumulative proxy nftables cleanup failures",
+                    cleanup,
+                )
+            }
+            Self::Iptables { restore, partial_restore } => {
+                page.add(
+                    "kubeproxy_sync_proxy_rules_iptables_restore_failures",
+                    "Cumulative proxy iptables restore failures",
+                    restore,
+                )?;
+                page.add(
+                    "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures",
+                    "Cumulative proxy iptables partial restore failures",
+                    partial_restore,
+                )
+            }
+        }
+    }
 }
 
 /// Changes of a kind of object.
@@ -69,8 +132,8 @@ fn network_programming() -> Histogram {
     Histogram::new([0.0].into_iter().chain(fractions).chain(seconds).chain(two_minutes).chain(five_minutes))
 }
 
-impl Default for KubeProxy {
-    fn default() -> Self {
+impl KubeProxy {
+    pub(super) fn of(mode: Mode) -> Self {
         Self {
             sync: Series::new(durations),
             full_sync: Series::new(durations),
@@ -80,8 +143,7 @@ impl Default for KubeProxy {
             network_programming: Series::new(network_programming),
             endpoint_changes: Changes::default(),
             service_changes: Changes::default(),
-            sync_failures: Series::new(Counter::default),
-            cleanup_failures: Series::new(Counter::default),
+            failures: Failures::of(mode),
             no_local_endpoints: Series::new(Gauge::default),
             healthz: Series::new(Counter::default),
             livez: Series::new(Counter::default),
@@ -124,16 +186,7 @@ impl KubeProxy {
             "The last time proxy rules were successfully synced",
             &self.last_synced,
         )?;
-        page.add(
-            "kubeproxy_sync_proxy_rules_nftables_sync_failures",
-            "Cumulative proxy nftables sync failures",
-            &self.sync_failures,
-        )?;
-        page.add(
-            "kubeproxy_sync_proxy_rules_nftables_cleanup_failures",
-            "Cumulative proxy nftables cleanup failures",
-            &self.cleanup_failures,
-        )
+        self.failures.encode(page)
     }
 
     fn encode_changes(&self, page: &mut Page<'_, '_>) -> fmt::Result {

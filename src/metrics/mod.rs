@@ -21,6 +21,8 @@ use prometheus_client::registry::Registry;
 use svcnat_rules::layout::Picking;
 use svcnat_rules::net::Family;
 
+use crate::settings::Mode;
+
 pub use exposition::CONTENT_TYPE;
 
 /// A handle on the metrics of this process. Clones are the same metrics.
@@ -67,8 +69,8 @@ pub struct State {
     pub backends: usize,
     /// Frontends that a Service wants and an older one has.
     pub conflicts: usize,
-    /// The layout in force.
-    pub picking: Picking,
+    /// The layout in force; none in mode iptables.
+    pub picking: Option<Picking>,
 }
 
 /// Why the tables were read back and brought to what they should be.
@@ -122,10 +124,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that have counted nothing yet.
+    /// Metrics of mode nftables that have counted nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        let all = Arc::new(Exposition { kube_proxy: KubeProxy::default(), own: Own::default() });
+        Self::of(Mode::Nftables)
+    }
+
+    /// Those of an agent in this mode.
+    #[must_use]
+    pub fn of(mode: Mode) -> Self {
+        let all = Arc::new(Exposition { kube_proxy: KubeProxy::of(mode), own: Own::default() });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Arc::clone(&all)));
         Self { all, registry: Arc::new(registry) }
@@ -180,10 +188,10 @@ impl Metrics {
         own.kernel.observe(sent.kernel.as_secs_f64());
     }
 
-    /// A transaction was refused, or could not be sent; its changes are still pending.
-    pub fn sync_failed(&self) {
+    /// A transaction was refused, or could not be sent; its changes are still pending. `full` is as in [`Synced`].
+    pub fn sync_failed(&self, full: bool) {
         self.all.own.transaction_failures.inc();
-        self.all.kube_proxy.sync_failures.each(|_, counter| counter.inc());
+        self.all.kube_proxy.failures.sync_failed(full);
     }
 
     /// A change is in force, so long after it was read.
@@ -209,7 +217,7 @@ impl Metrics {
         own.frontends.set(integer(state.frontends));
         own.backends.set(integer(state.backends));
         own.conflicts.set(integer(state.conflicts));
-        own.layout.each(|layout, gauge| gauge.set(i64::from(layout == state.picking)));
+        own.layout.each(|layout, gauge| gauge.set(i64::from(Some(layout) == state.picking)));
     }
 
     /// How many Services have policy `Local` and no backend on this node, though elsewhere.
@@ -247,7 +255,7 @@ impl Metrics {
 
     /// Elements that a change has made stale could not be deleted from the tables.
     pub fn cleanup_failed(&self, family: Family) {
-        self.all.kube_proxy.cleanup_failures.with(family, |counter| counter.inc());
+        self.all.kube_proxy.failures.cleanup_failed(family);
     }
 
     /// The state file was written, or could not be.

@@ -19,7 +19,7 @@ fn busy() -> Metrics {
         transaction: Some(sent),
     });
     metrics.synced(&Synced { took: Duration::from_micros(400), ..Synced::default() });
-    metrics.sync_failed();
+    metrics.sync_failed(true);
     metrics.change_in_force(Duration::from_micros(150));
     metrics.network_programmed(Family::Ipv6, Duration::from_secs(61));
     metrics.repaired(RepairReason::ChangedByOthers);
@@ -28,7 +28,7 @@ fn busy() -> Metrics {
         frontends: 7,
         backends: 11,
         conflicts: 1,
-        picking: Picking::Maps,
+        picking: Some(Picking::Maps),
     });
     metrics.set_no_local_endpoints(Family::Ipv4, Scope::External, 3);
     metrics.set_owned_tables(2);
@@ -42,6 +42,24 @@ fn busy() -> Metrics {
     metrics.healthz_answered(Status::Unavailable);
     metrics.livez_answered(Status::Ok);
     metrics
+}
+
+#[test]
+fn failures_are_told_in_the_terms_of_the_mode() {
+    let metrics = Metrics::of(Mode::Iptables);
+    metrics.sync_failed(true);
+    metrics.sync_failed(false);
+    metrics.sync_failed(false);
+    metrics.cleanup_failed(Family::Ipv4);
+    let text = metrics.text();
+    for sample in [
+        r#"kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family="IPv6"} 1"#,
+        r#"kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total{ip_family="IPv4"} 2"#,
+        "svcnat_transaction_failures_total 3",
+    ] {
+        assert!(text.lines().any(|line| line == sample), "{sample} is missing:\n{text}");
+    }
+    assert!(!text.contains("nftables"), "{text}");
 }
 
 #[test]

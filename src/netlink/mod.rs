@@ -7,7 +7,8 @@
 //!
 //! Tables, chains, sets and rules are written by libnftnl, and it takes the rules' expressions apart; elements, of
 //! which there may be a million, and the few attributes of chains and sets are read and written by `attr`, in safe
-//! code. All unsafe code is in `handle` and `expression` (libnftnl's objects), `batch` (one call) and `socket` (two).
+//! code. All unsafe code is in `handle` and `expression` (libnftnl's objects), `batch` (one call),
+//! `socket` (two) and `table_sizes` (one), which asks ip_tables rather than netlink.
 //!
 //! A socket belongs to the network namespace that its thread was in when it was opened, and to that thread.
 
@@ -33,6 +34,7 @@ mod read;
 mod read_slots;
 mod release;
 mod socket;
+mod table_sizes;
 mod userdata;
 
 use std::io;
@@ -48,6 +50,7 @@ pub use kube_proxy::KUBE_PROXY_TABLE;
 pub use label::{Object, Suspect};
 pub use monitor::{Heard, Listen, Monitor};
 pub use socket::{Socket, Transport};
+pub use table_sizes::TableSizes;
 
 use error::explain;
 use message::{Messages, Reply};

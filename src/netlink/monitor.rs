@@ -24,6 +24,9 @@ const GROUP: u32 = 7;
 /// How many bytes of notifications may wait; what does not fit is known to be lost.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// The longest datagram of notifications that is taken; of a longer one it is known that there was more.
+const DATAGRAM: usize = 1 << 16;
+
 /// What is listened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listen {
@@ -45,6 +48,12 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// Adds what was heard afterwards.
+    pub fn add(&mut self, more: Self) {
+        self.senders.extend(more.senders);
+        self.lost |= more.lost;
+    }
+
     /// Whether anybody but the socket with the number `own` has changed something, or may have.
     #[must_use]
     pub fn disturbs(&self, own: u32) -> bool {
@@ -56,7 +65,6 @@ impl Heard {
 pub struct Monitor {
     listen: Listen,
     socket: OwnedFd,
-    buffer: Vec<u8>,
 }
 
 impl Monitor {
@@ -75,7 +83,7 @@ impl Monitor {
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)
             .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER));
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 1 << (GROUP - 1))).map_err(failed)?;
-        Ok(Self { listen, socket, buffer: vec![0; 1 << 16] })
+        Ok(Self { listen, socket })
     }
 
     /// Waits until something has been received.
@@ -96,13 +104,14 @@ impl Monitor {
     /// # Errors
     ///
     /// Those of `recvmsg`.
-    pub fn take(&mut self) -> io::Result<Heard> {
+    pub fn take(&self) -> io::Result<Heard> {
         let mut heard = Heard::default();
+        let mut buffer = vec![0; DATAGRAM];
         loop {
-            match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_TRUNC) {
+            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_TRUNC) {
                 Ok(len) => {
-                    heard.lost |= len > self.buffer.len();
-                    let datagram = self.buffer.get(..len).unwrap_or_default();
+                    heard.lost |= len > buffer.len();
+                    let datagram = buffer.get(..len).unwrap_or_default();
                     let messages = Messages(datagram).filter(|message| self.listen.concerns(message));
                     heard.senders.extend(messages.map(|message| message.sender()));
                 }

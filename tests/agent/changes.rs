@@ -14,9 +14,9 @@ use crate::agent_support::objects::{
 use crate::agent_support::{holds, on_node_a};
 
 /// A change, in words, and how it is made.
-type Step = (&'static str, fn(&mut Cluster));
+pub type Step = (&'static str, fn(&mut Cluster));
 
-const STEPS: [Step; 20] = [
+pub const STEPS: [Step; 20] = [
     ("a new Service", |c| c.apply(service("new", 20, json!({})))),
     ("its first slice", |c| c.apply(slice("new", &["10.244.0.20"]))),
     ("a backend more", |c| c.apply(slice("new", &["10.244.0.20", "10.244.1.20"]))),

@@ -1,7 +1,9 @@
 //! Real packets: what connections meet while the agent comes, changes the rules, and goes.
 
 use std::net::SocketAddr;
-use std::thread::sleep;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use svcnat_lab::{Family, Host, Lab, Node, Probe, Protocol, Result};
 use crate::agent_support::agent::Agent;
 use crate::agent_support::cluster::Cluster;
 use crate::agent_support::http::{metric, status};
+use crate::agent_support::iptables::{MODE, VARIANTS, hint, save, until_equal};
 use crate::agent_support::objects::{NODE_A, RULE_FLAGS, node, node_port, service, slice};
 use crate::agent_support::{holds, must, wait_for};
 
@@ -195,4 +198,91 @@ fn services_of_a_folder_are_served_and_followed() -> Result<()> {
         assert_eq!(["/livez", "/readyz"].map(status), [Some(200); 2]);
         Ok(())
     })
+}
+
+/// Clients that connect all the while that something is done. None of them may fail.
+fn under_load(scene: &Scene, work: impl FnOnce()) {
+    let from_outside = Probe::tcp(scene.node.at(Family::Ipv4, 30_080));
+    let clients = [(&scene.client, Probe::tcp(WEB)), (&scene.laptop, from_outside)];
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let ask = |(from, probe): (&Host, Probe)| {
+            let mut asked = 0;
+            while !done.load(Ordering::Relaxed) {
+                let outcome = from.probe(&probe);
+                assert_eq!(outcome.answered_by(), Some("one"), "{outcome}, after {asked} that went well");
+                asked += 1;
+            }
+            assert!(asked > 10, "{asked} connections say nothing");
+        };
+        let asking = clients.map(|client| scope.spawn(move || ask(client)));
+        // The clients end also where this fails.
+        let result = catch_unwind(AssertUnwindSafe(work));
+        done.store(true, Ordering::Relaxed);
+        asking.into_iter().for_each(|client| client.join().unwrap());
+        result.unwrap();
+    });
+}
+
+#[test]
+fn no_connection_fails_while_one_mode_follows_another() -> Result<()> {
+    for variant in VARIANTS {
+        let scene = Scene::new()?;
+        scene.node.run(|| {
+            hint(variant);
+            let cluster = Cluster::of(scene.objects(&[&scene.one]));
+            Agent::settled(&cluster, &[]).stop();
+            under_load(&scene, || {
+                for _ in 0..2 {
+                    let agent = Agent::of(&cluster, &MODE);
+                    until_equal(&agent, variant, &cluster.objects);
+                    agent.until("our tables are gone", || {
+                        let tables = must("nft", &["list", "tables"]);
+                        holds(!tables.contains("svcnat"), tables)
+                    });
+                    agent.stop();
+                    let agent = Agent::settled(&cluster, &[]);
+                    agent.until("our chains are gone", || {
+                        let saved = save(variant);
+                        holds(!saved.contains("SVCNAT-"), saved)
+                    });
+                    agent.stop();
+                }
+            });
+        });
+    }
+    Ok(())
+}
+
+#[test]
+fn udp_clients_of_a_backend_that_is_gone_reach_another_in_mode_iptables() -> Result<()> {
+    for variant in VARIANTS {
+        let scene = Scene::new()?;
+        scene.node.run(|| {
+            hint(variant);
+            let mut cluster = Cluster::of(scene.objects(&[&scene.one]));
+            cluster.apply(udp(service("dns", 20, json!({ "sessionAffinity": "ClientIP" }))));
+            cluster.apply(udp(scene.slice("dns", &[&scene.one])));
+            let agent = Agent::of(&cluster, &MODE);
+            until_equal(&agent, variant, &cluster.objects);
+            let mut flow = scene.client.open(&Probe::udp(([10, 96, 0, 20], 80).into())).unwrap();
+            assert_eq!(flow.ask().answered_by(), Some("one"));
+            let mut until_answered = |agent: &Agent, pod: &str| {
+                agent.until("the backend changes", || {
+                    let outcome = flow.ask();
+                    holds(outcome.answered_by() == Some(pod), outcome.to_string())
+                });
+            };
+            cluster.apply(udp(scene.slice("dns", &[&scene.two])));
+            until_answered(&agent, "two");
+            // What went while no agent ran is found at the start.
+            agent.kill();
+            cluster.apply(udp(scene.slice("dns", &[&scene.one])));
+            let agent = Agent::of(&cluster, &MODE);
+            until_equal(&agent, variant, &cluster.objects);
+            until_answered(&agent, "one");
+            assert!(!agent.log().contains("WARN"), "{}", agent.log());
+        });
+    }
+    Ok(())
 }

@@ -17,5 +17,6 @@ mod configuration;
 mod flows;
 mod folder;
 mod health;
+mod iptables;
 mod loss;
 mod start;

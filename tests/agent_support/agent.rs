@@ -29,25 +29,34 @@ pub struct Agent {
 impl Agent {
     /// `svcnat agent ARGUMENTS` in the namespace of the calling thread.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, |command| command)
+    }
+
+    /// The same with something about the process that is different.
+    pub fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| File::create(folder.path().join(name)).unwrap();
-        let child = Command::new(SVCNAT)
-            .arg("agent")
-            .args(arguments)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(file("out"))
-            .stderr(file("err"))
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(SVCNAT);
+        command.arg("agent").args(arguments).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
+        let child = change(&mut command).spawn().unwrap();
         Self { child: RefCell::new(child), folder, config: config_of(arguments) }
     }
 
     /// An agent of `node-a` that watches a cluster, with more flags.
     pub fn of(cluster: &Cluster, flags: &[&str]) -> Self {
+        Self::of_with(cluster, flags, |command| command)
+    }
+
+    /// The same with something about the process that is different.
+    pub fn of_with(
+        cluster: &Cluster,
+        flags: &[&str],
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
         let kubeconfig = cluster.kubeconfig();
         let own = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--oom-score-adj", "0"];
-        Self::start(&[&RULE_FLAGS[..], &own, flags].concat())
+        Self::start_with(&[&RULE_FLAGS[..], &own, flags].concat(), change)
     }
 
     /// The same once the first complete ruleset is in force.

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod cluster;
 pub mod http;
+pub mod iptables;
 pub mod objects;
 
 use std::panic::Location;

@@ -9,6 +9,7 @@ use svcnat_rules::compile::compile;
 use svcnat_rules::config::{Config, DetectLocal, Layout};
 use svcnat_rules::diff::diff;
 use svcnat_rules::installed::Installed;
+use svcnat_rules::iptables;
 use svcnat_rules::layout::{Slots, slots_in};
 use svcnat_rules::name::Name;
 use svcnat_rules::nft;
@@ -67,6 +68,13 @@ impl Objects {
         let objects = self.0.values().filter_map(|(_, object)| object.as_ref());
         let (cluster, _) = assemble(objects, &config.node_name);
         compile(&cluster, config, slots).ruleset
+    }
+
+    /// The same as iptables rules.
+    pub fn iptables(&self, config: &Config) -> iptables::Ruleset {
+        let objects = self.0.values().filter_map(|(_, object)| object.as_ref());
+        let (cluster, _) = assemble(objects, &config.node_name);
+        iptables::compile(&cluster, config).ruleset
     }
 
     /// `Ok` where the kernel holds exactly what the full compile makes of the objects, with backends in the slots that they

@@ -236,23 +236,3 @@ fn each_mode_has_its_own_form_of_script() {
     check(&["-o", "iptables"], "needs --proxy-mode iptables");
     check(&["-o", "nft", "--proxy-mode", "iptables"], "it is --output iptables");
 }
-
-#[test]
-fn the_agent_does_not_start_in_a_mode_that_it_does_not_program() {
-    let folder = folder(&[(
-        "config.yaml",
-        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: iptables\n",
-    )]);
-    let (web, config) = (golden("web"), folder.path().join("config.yaml"));
-    let by_file = ["--config", config.to_str().unwrap()];
-    for mode in [&MODE[..], &by_file, &[&MODE[..], &["--dry-run"]].concat()] {
-        sandbox(|| {
-            let head = ["agent", "--manifests", web.to_str().unwrap()];
-            // It would run until it is ended, where it starts.
-            let run = run("timeout", &[&["30", SVCNAT], &head[..], mode].concat(), "");
-            assert_eq!((run.code, run.out.as_str()), (Some(4), ""), "{mode:?}: {}", run.err);
-            assert!(run.err.contains("svcnat agent programs nftables only"), "{mode:?}: {}", run.err);
-            assert_eq!(listing(), "");
-        });
-    }
-}

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use svcnat::netlink::{Error, Heard, Listen, Monitor, Netlink, Options, encode};
+use svcnat::netlink::{Error, Heard, Listen, Monitor, Netlink, Options, TableSizes, encode};
 use svcnat_rules::installed::Owner;
 use svcnat_rules::net::Family;
 use svcnat_rules::transaction::{Change, Operation, Transaction};
@@ -91,7 +91,7 @@ fn check_heard(listen: Listen, change: &str, expected: bool) {
         iptables("-t nat -A SVCNAT-SERVICES -d 192.0.2.1 -j RETURN");
         iptables("-t nat -I PREROUTING -j SVCNAT-SERVICES");
         iptables("-t nat -N OTHERS");
-        let mut monitor = Monitor::open(listen).unwrap();
+        let monitor = Monitor::open(listen).unwrap();
         assert_eq!(monitor.take().unwrap(), Heard::default());
         match change.strip_prefix("iptables ") {
             Some(arguments) => iptables(arguments),
@@ -150,7 +150,7 @@ fn changes_of_our_chains_in_the_tables_of_iptables_are_heard() {
 #[test]
 fn our_own_changes_are_told_from_those_of_others() {
     in_fresh_namespace(|| {
-        let mut monitor = Monitor::open(Listen::Nftables).unwrap();
+        let monitor = Monitor::open(Listen::Nftables).unwrap();
         let mut kernel = Netlink::open().unwrap();
         own(&mut kernel);
         let heard = monitor.take().unwrap();
@@ -162,7 +162,7 @@ fn our_own_changes_are_told_from_those_of_others() {
 #[test]
 fn lost_notifications_count_as_a_disturbance() {
     in_fresh_namespace(|| {
-        let mut monitor = Monitor::open(Listen::Nftables).unwrap();
+        let monitor = Monitor::open(Listen::Nftables).unwrap();
         let elements: Vec<String> =
             (0..60_000_u32).map(|n| format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255)).collect();
         nft_load(&format!(
@@ -171,4 +171,33 @@ fn lost_notifications_count_as_a_disturbance() {
         ));
         assert!(monitor.take().unwrap().disturbs(0));
     });
+}
+
+/// Whether the sizes of the tables of ip_tables are others after a change by the variant legacy.
+#[track_caller]
+fn check_sizes(change: &str, expected: bool) {
+    in_fresh_namespace(|| {
+        let legacy = |arguments: &str| {
+            let arguments = ["-w", "60"].into_iter().chain(arguments.split(' '));
+            assert!(Command::new("iptables-legacy").args(arguments).status().unwrap().success());
+        };
+        assert_eq!(TableSizes::read().unwrap(), TableSizes::default(), "nobody uses ip_tables here");
+        legacy("-t nat -N SVCNAT-SERVICES");
+        legacy("-t nat -A SVCNAT-SERVICES -d 192.0.2.1 -j RETURN");
+        let before = TableSizes::read().unwrap();
+        assert_ne!(before, TableSizes::default());
+        legacy(change);
+        assert_eq!(TableSizes::read().unwrap() != before, expected, "{change}");
+    });
+}
+
+#[test]
+fn rules_that_come_or_go_change_the_sizes_of_legacy_tables() {
+    check_sizes("-t nat -F", true);
+    check_sizes("-t nat -N SVCNAT-MORE", true);
+    check_sizes("-t nat -I PREROUTING -j SVCNAT-SERVICES", true);
+    check_sizes("-t nat -D SVCNAT-SERVICES 1", true);
+    check_sizes("-t filter -A FORWARD -j ACCEPT", true);
+    check_sizes("-t nat -R SVCNAT-SERVICES 1 -d 192.0.2.2 -j RETURN", false);
+    check_sizes("-t nat -C SVCNAT-SERVICES -d 192.0.2.1 -j RETURN", false);
 }

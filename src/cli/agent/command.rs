@@ -24,7 +24,8 @@ pub struct Agent {
     /// With --manifests: networks that ClusterIPs are taken from, besides those of ServiceCIDR objects
     #[arg(long, value_name = "CIDR", value_delimiter = ',', requires = "manifests")]
     service_cluster_ip_range: Vec<Cidr>,
-    /// Change nothing; print the nft script of every transaction instead
+    /// Change nothing; print what every change would be made with: the nft script, or what the programs of iptables would be
+    /// given
     #[arg(long)]
     dry_run: bool,
 }
@@ -37,7 +38,7 @@ impl Agent {
     ) -> Result<(), Failure> {
         let Start::Run(settings) = self.flags.start()? else { return Ok(()) };
         set_log_level(settings.log_level());
-        let print: Print = Box::new(|transaction| match output::print_transaction(transaction) {
+        let print: Print = Box::new(|script| match output::print(script) {
             Err(Failure::Output(error)) => Err(error),
             _ => Ok(()),
         });
