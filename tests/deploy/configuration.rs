@@ -16,12 +16,13 @@ fn only_document(text: &str) -> Value {
 }
 
 #[test]
-fn the_configuration_is_kube_proxys_for_its_nftables_mode() {
+fn the_configuration_is_kube_proxys_for_the_mode() {
     for (name, objects) in AGENTS.iter() {
         let config = only_document(objects.text("svcnat", "config.yaml"));
         let head = (&config["apiVersion"], &config["kind"], &config["mode"]);
+        let mode = if name.ends_with("with iptables") { "iptables" } else { "nftables" };
         let expected =
-            (json!("kubeproxy.config.k8s.io/v1alpha1"), json!("KubeProxyConfiguration"), json!("nftables"));
+            (json!("kubeproxy.config.k8s.io/v1alpha1"), json!("KubeProxyConfiguration"), json!(mode));
         assert_eq!(head, (&expected.0, &expected.1, &expected.2), "{name}");
         assert_eq!(
             config["clientConnection"],
@@ -39,7 +40,11 @@ fn the_configuration_is_kube_proxys_for_its_nftables_mode() {
 
 #[test]
 fn the_agent_takes_every_key_of_the_configuration() {
-    for file in ["deploy/base/config.yaml", "deploy/components/conntrack/config.yaml"] {
+    for file in [
+        "deploy/base/config.yaml",
+        "deploy/components/conntrack/config.yaml",
+        "deploy/components/iptables/config.yaml",
+    ] {
         let source = Source { config: None, flags: Flags::default() };
         let loaded = source.load_text(file, &read(file)).unwrap_or_else(|errors| panic!("{errors}"));
         let notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
@@ -74,10 +79,14 @@ fn the_agent_knows_every_flag_that_it_is_given() {
 }
 
 #[test]
-fn the_component_changes_the_settings_of_conntrack_only() {
-    let mut base = only_document(&read("deploy/base/config.yaml"));
-    base.as_object_mut().unwrap().remove("conntrack");
-    assert_eq!(only_document(&read("deploy/components/conntrack/config.yaml")), base);
+fn each_component_changes_in_the_configuration_what_it_is_about_only() {
+    let base = only_document(&read("deploy/base/config.yaml"));
+    let mut conntrack = base.clone();
+    conntrack.as_object_mut().unwrap().remove("conntrack");
+    assert_eq!(only_document(&read("deploy/components/conntrack/config.yaml")), conntrack);
+    let mut iptables = base;
+    iptables["mode"] = json!("iptables");
+    assert_eq!(only_document(&read("deploy/components/iptables/config.yaml")), iptables);
 }
 
 /// The library that the agent uses must understand the file, and find the account's token in it.

@@ -14,15 +14,16 @@ use crate::tools::{has_kubectl, repository};
 pub const OVERLAYS: [&str; 3] = ["deploy/overlays/kubeadm", "deploy/overlays/kind", "deploy/overlays/k3s"];
 const CLEANUPS: [&str; 2] = ["deploy/cleanup/svcnat", "deploy/cleanup/kube-proxy"];
 
-/// Each overlay, as it is and with the component `conntrack`, with its name and its objects; none where nothing can render
-/// them.
+/// Each overlay, as it is and with each of the components, with its name and its objects; none where nothing can render them.
 pub static AGENTS: LazyLock<Vec<(String, Objects)>> = LazyLock::new(|| {
     if !has_kubectl() {
         return Vec::new();
     }
     let plain = OVERLAYS.map(|overlay| (overlay.to_owned(), Objects::of(overlay)));
-    let privileged = OVERLAYS.map(|overlay| (format!("{overlay} with conntrack"), with_conntrack(overlay)));
-    plain.into_iter().chain(privileged).collect()
+    let with = |component: &'static str| {
+        OVERLAYS.map(|overlay| (format!("{overlay} with {component}"), with_component(overlay, component)))
+    };
+    plain.into_iter().chain(with("conntrack")).chain(with("iptables")).collect()
 });
 
 /// All that is deployed: the agents, and what cleans up.
@@ -34,13 +35,14 @@ static ALL: LazyLock<Vec<(&str, &Objects)>> = LazyLock::new(|| {
 });
 
 /// An overlay of an operator's own, as the README describes it.
-fn with_conntrack(overlay: &str) -> Objects {
+fn with_component(overlay: &str, component: &str) -> Objects {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     // kustomize takes relative paths only.
     let up = "../".repeat(folder.path().canonicalize().unwrap().components().count() - 1);
     let root = repository("").canonicalize().unwrap();
     let root = format!("{up}{}", root.strip_prefix("/").unwrap().display());
-    let lines = format!("resources: [{root}/{overlay}]\ncomponents: [{root}/deploy/components/conntrack]\n");
+    let lines =
+        format!("resources: [{root}/{overlay}]\ncomponents: [{root}/deploy/components/{component}]\n");
     fs::write(folder.path().join("kustomization.yaml"), lines).unwrap();
     Objects::of(folder.path().to_str().unwrap())
 }
@@ -134,7 +136,7 @@ fn probes_ask_the_port_that_kube_proxy_serves_health_on() {
 const PRIVILEGED: [(&str, &str); 2] = [("sysctls", "svcnat"), ("cleanup", "registry.k8s.io/kube-proxy")];
 
 #[test]
-fn containers_have_no_capability_but_the_one_to_change_the_network() {
+fn containers_have_no_capability_but_those_to_change_the_network() {
     #[track_caller]
     fn check(name: &str, pod: &PodSpec, container: &Container) {
         let context = container.security_context.as_ref().expect("a security context");
@@ -144,8 +146,10 @@ fn containers_have_no_capability_but_the_one_to_change_the_network() {
             return;
         }
         let ours = image == "svcnat";
+        let needed =
+            if name.ends_with("with iptables") { &["NET_ADMIN", "NET_RAW"][..] } else { &["NET_ADMIN"] };
         let expected = Capabilities {
-            add: ours.then(|| vec!["NET_ADMIN".to_owned()]),
+            add: ours.then(|| needed.iter().map(|&name| name.to_owned()).collect()),
             drop: Some(vec!["ALL".to_owned()]),
         };
         assert_eq!(context.capabilities, Some(expected), "{name} {}", container.name);
@@ -191,8 +195,25 @@ fn a_daemon_set_selects_its_own_pods_and_no_other_ones() {
 fn our_image_has_the_version_of_the_program() {
     for (name, objects) in ALL.iter() {
         for image in containers(objects.pod()).map(|container| container.image.as_deref().unwrap()) {
-            let ours = image == concat!("svcnat:", env!("CARGO_PKG_VERSION"));
+            let ours = concat!("svcnat:", env!("CARGO_PKG_VERSION"));
+            let ours = image.strip_prefix(ours)
+                == Some(if name.ends_with("with iptables") { "-iptables" } else { "" });
             assert!(ours || image.starts_with("registry.k8s.io/"), "{name}: {image}");
         }
+    }
+}
+
+#[test]
+fn in_mode_iptables_the_hosts_lock_is_where_the_programs_look_for_it() {
+    for (name, objects) in AGENTS.iter() {
+        let pod = objects.pod();
+        let lock = pod.volumes.iter().flatten().find(|volume| volume.name == "xtables-lock");
+        assert_eq!(lock.is_some(), name.ends_with("with iptables"), "{name}");
+        let Some(host) = lock.map(|lock| lock.host_path.as_ref().unwrap()) else { continue };
+        let place = (host.path.as_str(), host.type_.as_deref());
+        assert_eq!(place, ("/run/xtables.lock", Some("FileOrCreate")), "{name}");
+        let mounts = pod.containers[0].volume_mounts.iter().flatten();
+        let mounted = mounts.into_iter().find(|mount| mount.name == "xtables-lock").unwrap();
+        assert_eq!((mounted.mount_path.as_str(), mounted.read_only), ("/run/xtables.lock", None), "{name}");
     }
 }
