@@ -79,6 +79,8 @@ pub(super) struct Keeper {
     last_sync: Option<Instant>,
     /// When everything was last compared with the kernel.
     compared: Option<Instant>,
+    /// When everything is to be compared since somebody else was at work.
+    disturbed: Option<Instant>,
     /// Until when disturbances wait.
     undisturbed_until: Instant,
     service_changes: u32,
@@ -115,6 +117,7 @@ impl Keeper {
             retry_at: Instant::now(),
             last_sync: None,
             compared: None,
+            disturbed: None,
             undisturbed_until: Instant::now(),
             service_changes: 0,
             endpoint_changes: 0,
@@ -224,14 +227,17 @@ impl Keeper {
 
     fn disturbed(&mut self) {
         if matches!(self.state, State::Keeping(_)) {
-            self.out_of_step.get_or_insert(RepairReason::ChangedByOthers);
-            self.retry_at = Instant::now().max(self.undisturbed_until);
+            self.disturbed.get_or_insert(self.undisturbed_until);
         }
     }
 
     /// Does what is due.
     async fn act(&mut self) {
         let now = Instant::now();
+        if self.disturbed.is_some_and(|due| due <= now) {
+            self.out_of_step.get_or_insert(RepairReason::ChangedByOthers);
+            self.retry_at = now;
+        }
         if matches!(self.state, State::Gathering(_, true)) && now >= self.retry_at {
             self.load().await;
         }
@@ -259,7 +265,7 @@ impl Keeper {
         let save = self.parts.saver.as_ref().and_then(Saver::due);
         // A kernel that is out of step is compared anyway, when it is time for the next attempt.
         let compare = self.next_comparison().filter(|_| self.out_of_step.is_none());
-        [retry, sync, save, compare].into_iter().flatten().min()
+        [retry, sync, save, compare, self.disturbed].into_iter().flatten().min()
     }
 
     /// When everything is compared with the kernel without a reason; never where the tables are our own, since nobody else can
@@ -319,6 +325,10 @@ impl Keeper {
             saver.changed();
         }
         if self.out_of_step.is_some() {
+            // What keeps failing may be one family; the other one's changes need not wait for as long as that does.
+            if self.parts.outlet.fails_in_parts() {
+                self.retry_at = self.retry_at.min(self.undisturbed_until);
+            }
             return;
         }
         let sent = self.parts.outlet.update(engine, &delta).await;
@@ -344,6 +354,7 @@ impl Keeper {
     async fn mend(&mut self) {
         let taken = Instant::now();
         let State::Keeping(engine) = &self.state else { return };
+        self.disturbed = None;
         let compared = self.parts.outlet.compare(engine).await;
         self.undisturbed_until = Instant::now() + self.parts.outlet.pause(taken.elapsed());
         match compared {

@@ -91,6 +91,11 @@ impl Outlet {
         }
     }
 
+    /// Whether a part of what was sent may be in force when sending fails.
+    pub(super) fn fails_in_parts(&self) -> bool {
+        matches!(self, Self::Iptables(_))
+    }
+
     /// What is there, in the words of nftables.
     pub(super) async fn read(&self) -> Result<Installed, SendError> {
         match self {
