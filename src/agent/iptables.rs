@@ -102,7 +102,7 @@ impl Worker {
                     let read = self.read();
                     drop(reply.send(read.map(|read| installed::Installed::from(&as_nftables(read)))));
                 }
-                Request::Make { wanted, read_back, reply } => drop(reply.send(self.make(&wanted, read_back))),
+                Request::Make { wanted, read_back, reply } => drop(reply.send(self.make(wanted, read_back))),
             }
         }
     }
@@ -121,15 +121,15 @@ impl Worker {
     }
 
     /// What a failure leaves is not known until it is read.
-    fn make(&mut self, wanted: &Ruleset, read_back: bool) -> Result<Made, SendError> {
-        if let Some(violation) = verify(wanted).into_iter().next() {
+    fn make(&mut self, wanted: Ruleset, read_back: bool) -> Result<Made, SendError> {
+        if let Some(violation) = verify(&wanted).into_iter().next() {
             return Err(violation.into());
         }
         if read_back || self.installed.is_none() {
             self.read()?;
         }
         let installed = self.installed.take().unwrap_or_default();
-        let change = diff(wanted, &installed);
+        let change = diff(&wanted, &installed);
         let summary = change.summary();
         if change.is_empty() {
             self.installed = Some(installed);

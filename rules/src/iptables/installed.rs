@@ -70,23 +70,29 @@ impl Installed {
     }
 }
 
-impl From<&Ruleset> for Installed {
+impl From<Ruleset> for Installed {
     /// What is there once the ruleset is applied.
-    fn from(ruleset: &Ruleset) -> Self {
-        let known = |rules: &[Rule]| rules.iter().cloned().map(InstalledRule::Known).collect::<Vec<_>>();
+    fn from(ruleset: Ruleset) -> Self {
+        let known = |rules: Vec<Rule>| rules.into_iter().map(InstalledRule::Known).collect::<Vec<_>>();
         let mut installed = Self::default();
-        for (family, tables) in &ruleset.families {
-            let there = installed.families.entry(*family).or_default();
+        for (family, tables) in ruleset.families {
+            let there = installed.families.entry(family).or_default();
             for (name, table) in tables {
-                let chains = table.chains.iter().map(|(name, chain)| (name.clone(), known(&chain.rules)));
-                let jumps = table.jumps.iter().map(|(hook, rules)| {
+                let chains = table.chains.into_iter().map(|(name, chain)| (name, known(chain.rules)));
+                let jumps = table.jumps.into_iter().map(|(hook, rules)| {
                     let jump = |(position, rule)| Jump { position, rule };
-                    (*hook, known(rules).into_iter().enumerate().map(jump).collect())
+                    (hook, known(rules).into_iter().enumerate().map(jump).collect())
                 });
-                there.insert(*name, InstalledTable { jumps: jumps.collect(), chains: chains.collect() });
+                there.insert(name, InstalledTable { jumps: jumps.collect(), chains: chains.collect() });
             }
         }
         installed
+    }
+}
+
+impl From<&Ruleset> for Installed {
+    fn from(ruleset: &Ruleset) -> Self {
+        Self::from(ruleset.clone())
     }
 }
 
