@@ -19,6 +19,7 @@ pub mod memory;
 pub mod metrics;
 pub mod netlink;
 mod other_mode;
+pub mod program;
 pub mod settings;
 pub mod source;
 pub mod stale;

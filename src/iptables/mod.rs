@@ -6,7 +6,6 @@
 //! the lock of iptables are waited for.
 
 mod error;
-mod program;
 mod variant;
 
 use std::collections::BTreeMap;
@@ -14,10 +13,9 @@ use std::collections::BTreeMap;
 use svcnat_rules::iptables::{Change, Installed, InstalledTable, TableName, parse};
 use svcnat_rules::net::Family;
 
+use crate::program::run;
 pub use error::Error;
 pub use variant::Variant;
-
-use program::run;
 
 /// How many seconds `iptables-restore` may wait for another program to give up the lock.
 const PATIENCE: &str = "5";
@@ -83,7 +81,7 @@ impl Iptables {
 
     /// What `iptables-save` prints; `None` where it is not installed.
     fn save(&self, family: Family) -> Result<Option<String>, Error> {
-        run(&self.program(family, "save"), &[], "")
+        Ok(run(&self.program(family, "save"), &[], "")?)
     }
 
     /// Makes a change: one call for each family that has any. A family that fails does not keep the other one from being
@@ -102,8 +100,7 @@ impl Iptables {
             let done = match run(&program, &["--noflush", "-w", PATIENCE], &input) {
                 Ok(Some(_)) => Ok(()),
                 Ok(None) => Err(Error::Incomplete { program }),
-                Err(Error::Failed { program, status, said }) => Err(Error::Restore { program, status, said }),
-                Err(error) => Err(error),
+                Err(error) => Err(Error::Restore(error)),
             };
             result = result.and(done);
         }

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use super::program::run;
-use super::{Error, Iptables};
 use svcnat_rules::net::Family;
+
+use super::{Error, Iptables};
+use crate::program::run;
 
 /// A variant of iptables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(super) fn installed() -> Result<Vec<Iptables>, Error> {
 
 /// What a variant calls itself, such as `iptables v1.8.9 (nf_tables)`; `None` where it is not installed.
 fn version(variant: Variant) -> Result<Option<String>, Error> {
-    run(variant.program(Family::Ipv4), &["--version"], "")
+    Ok(run(variant.program(Family::Ipv4), &["--version"], "")?)
 }
 
 fn names_nf_tables(version: &str) -> bool {

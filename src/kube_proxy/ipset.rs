@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{Error, names, program};
+use super::{Error, names};
+use crate::program;
 
 /// How often, and how long apart, it is tried to destroy a set: the kernel lets go of what a rule referred to some time
 /// after the rule is gone.
@@ -25,7 +26,7 @@ pub(super) fn destroy(set: &str) -> Result<bool, Error> {
             Err(error) => match find()? {
                 Some(sets) if sets.iter().any(|other| other == set) => {}
                 Some(_) => return Ok(true),
-                None => return Err(error),
+                None => return Err(error.into()),
             },
         }
         thread::sleep(PAUSE);

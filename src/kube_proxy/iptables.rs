@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Error, Note, names, program};
+use super::{Error, Note, names};
+use crate::program;
 
 /// The tables that kube-proxy writes to.
 const TABLES: [&str; 3] = ["filter", "mangle", "nat"];
@@ -36,7 +37,8 @@ impl Leftover {
     pub fn remove(&self) -> Result<(), Error> {
         // Others may hold the lock of the legacy tables for a moment.
         let arguments = ["--noflush", "--wait=10"];
-        program::run(&format!("{}-restore", self.variant), &arguments, &self.script).map(drop)
+        program::run(&format!("{}-restore", self.variant), &arguments, &self.script)?;
+        Ok(())
     }
 }
 

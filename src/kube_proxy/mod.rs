@@ -17,13 +17,13 @@ mod ipset;
 mod iptables;
 mod names;
 mod note;
-mod program;
 
 use std::fmt;
 
 use svcnat_rules::net::Family;
 
 use crate::netlink::{self, Netlink};
+use crate::program;
 use interface::Interface;
 use iptables::Leftover;
 pub use note::Note;
@@ -34,26 +34,9 @@ pub enum Error {
     /// nf_tables cannot be asked, or refused.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
-    /// A program could not be started.
-    #[error("cannot run {program}: {source}")]
-    Start {
-        /// Its name.
-        program: String,
-        /// Why not.
-        source: std::io::Error,
-    },
     /// A program has failed.
-    #[error(
-        "{program} failed ({status}), nothing was removed by it: {said}; run this again once that is mended"
-    )]
-    Program {
-        /// Its name.
-        program: String,
-        /// How it ended.
-        status: std::process::ExitStatus,
-        /// What it said.
-        said: String,
-    },
+    #[error("{0}; run this again once that is mended")]
+    Program(#[from] program::Error),
     /// The interfaces cannot be asked for, or changed.
     #[error("cannot {action} the interface {}: {reason}", names::INTERFACE)]
     Interface {
