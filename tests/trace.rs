@@ -1,7 +1,8 @@
 //! `svcnat trace`: the exact answers to questions about one small cluster, and the same answers from a kernel.
 //!
 //! `tests/trace/cases/NAME` begins with the arguments behind `svcnat trace -f tests/trace/cluster.yaml`, a line that begins
-//! with `$`; the rest is the answer. `BLESS=1 cargo test --test trace` writes the answers anew.
+//! with `$`; the rest is the answer. `tests/trace/iptables/NAME` has some of these questions with `--proxy-mode iptables`.
+//! `BLESS=1 cargo test --test trace` writes the answers anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -11,16 +12,23 @@ mod golden_support;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use golden_support::{in_namespace, unified_diff};
 use serde_json::Value;
 
 const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trace/cluster.yaml");
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trace/cases");
+const CASES_OF_IPTABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trace/iptables");
 /// The layout whose elements name no Pods unless asked to.
 const MAPS: [&str; 3] = ["--layout", "maps", "--backend-comments"];
+const IPTABLES: [&str; 2] = ["--proxy-mode", "iptables"];
+/// kubelet's word for the variant of iptables that a host uses.
+const HINT: &str = "*mangle\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n";
 const NODE: [&str; 2] = ["--hostname-override", "worker-1"];
 
 fn svcnat<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Output {
@@ -53,12 +61,24 @@ struct Case {
 }
 
 impl Case {
+    /// The questions that every back end is asked.
     fn all() -> Vec<Self> {
+        Self::in_folder(CASES)
+    }
+
+    fn in_folder(folder: &str) -> Vec<Self> {
         let mut paths: Vec<PathBuf> =
-            fs::read_dir(CASES).unwrap().map(|entry| entry.unwrap().path()).collect();
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         assert!(!paths.is_empty(), "there are no cases");
         paths.into_iter().map(Self::read).collect()
+    }
+
+    /// Everything that is written down.
+    fn of_both_modes() -> Vec<Self> {
+        let mut cases = Self::all();
+        cases.extend(Self::in_folder(CASES_OF_IPTABLES));
+        cases
     }
 
     fn read(path: PathBuf) -> Self {
@@ -97,7 +117,7 @@ impl Case {
 #[test]
 fn answers_are_as_written_down() {
     let mut failures = String::new();
-    for case in Case::all() {
+    for case in Case::of_both_modes() {
         let actual = from_manifests(CLUSTER, &case.question()).unwrap_or_else(|error| error);
         if env::var_os("BLESS").is_some() {
             fs::write(&case.path, format!("$ {}\n{actual}", case.question)).unwrap();
@@ -111,7 +131,7 @@ fn answers_are_as_written_down() {
 
 #[test]
 fn json_says_what_the_text_says() {
-    for case in Case::all() {
+    for case in Case::of_both_modes() {
         let question = [case.question(), vec!["-o", "json"]].concat();
         let report = json(&from_manifests(CLUSTER, &question).unwrap());
         let reason = report["reason"].as_str().unwrap();
@@ -129,6 +149,8 @@ fn json_says_what_the_text_says() {
         for outcome in outcomes {
             for part in ["probability", "destination", "pod", "service"] {
                 let said = outcome[part].as_str().unwrap_or_default();
+                // Steps of 1/2^31 are not for people.
+                let said = if part == "probability" && said.len() > 12 { " %" } else { said };
                 assert!(case.expected.contains(said), "{}: {said}", case.name());
             }
             let masqueraded = outcome["masqueraded"].as_bool().unwrap();
@@ -177,14 +199,35 @@ fn without_the_way(mut report: Value) -> String {
 
 #[test]
 fn both_layouts_answer_the_same() {
+    answers_agree("maps", &MAPS, |report| report);
+}
+
+#[test]
+fn both_modes_answer_the_same() {
+    // Node ports are at other addresses unless that is said.
+    let options = [&IPTABLES[..], &["--nodeport-addresses", "primary"]].concat();
+    answers_agree("iptables", &options, |mut report| {
+        for outcome in report["outcomes"].as_array_mut().unwrap() {
+            // A list has another name than the map.
+            for remembered in outcome["remembered"].as_array_mut().unwrap() {
+                remembered["map"] = Value::from("affinity");
+            }
+        }
+        report
+    });
+}
+
+#[track_caller]
+fn answers_agree(name: &str, options: &[&str], adapt: impl Fn(Value) -> Value) {
     let mut failures = String::new();
     for case in Case::all() {
         let question = [case.question(), vec!["-o", "json"]].concat();
         let chains = from_manifests(CLUSTER, &[&question[..], &["--layout", "chains"]].concat());
-        let maps = from_manifests(CLUSTER, &[&question[..], &MAPS].concat());
-        let [chains, maps] = [chains, maps].map(|answer| without_the_way(json(&answer.unwrap())));
-        if chains != maps {
-            let diff = unified_diff("chains", &chains, "maps", &maps);
+        let others = from_manifests(CLUSTER, &[&question[..], options].concat());
+        let chains = without_the_way(json(&chains.unwrap()));
+        let others = without_the_way(adapt(json(&others.unwrap())));
+        if chains != others {
+            let diff = unified_diff("chains", &chains, name, &others);
             writeln!(failures, "{}:\n{diff}", case.name()).unwrap();
         }
     }
@@ -193,28 +236,46 @@ fn both_layouts_answer_the_same() {
 
 #[test]
 fn the_kernel_answers_as_the_manifests_do() {
-    the_kernel_agrees(&[]);
+    the_kernel_agrees(&Case::all(), &[], &[], || ());
 }
 
 #[test]
 fn the_kernel_answers_as_the_manifests_do_with_maps() {
-    the_kernel_agrees(&MAPS);
+    the_kernel_agrees(&Case::all(), &MAPS, &[], || ());
 }
 
+#[test]
+fn iptables_answers_as_the_manifests_do_in_both_variants() {
+    for variant in ["nft", "legacy"] {
+        the_kernel_agrees(&Case::in_folder(CASES_OF_IPTABLES), &[], &IPTABLES, || restore(variant, HINT));
+    }
+}
+
+/// Gives rules to `iptables-restore`, which must go well.
+fn restore(variant: &str, rules: &str) {
+    let mut restore = Command::new(format!("iptables-{variant}-restore"));
+    let mut child = restore.args(["--noflush", "-w", "5"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{variant}: {rules}");
+}
+
+/// The rules that these options shape, in a kernel that was made ready, are explained as those just compiled are. `asked` goes
+/// with every question.
 #[track_caller]
-fn the_kernel_agrees(layout: &[&str]) {
+fn the_kernel_agrees(cases: &[Case], layout: &[&str], asked: &[&str], ready: impl Fn() + Sync) {
     let mut failures = String::new();
-    for case in Case::all() {
+    for case in cases {
         let question = [&case.question()[..], layout, &["-o", "json"]].concat();
         let expected = json(&from_manifests(CLUSTER, &question).unwrap());
         let (mut rules, mut packet) = case.rules_and_packet();
         rules.extend(layout);
-        packet.extend(["-o", "json"]);
+        packet.extend(["-o", "json"].iter().chain(asked));
         // The Node's addresses, unless the question names others.
         if !packet.contains(&"--local-address") {
             packet.extend(["--local-address", "192.168.1.2", "--local-address", "fd00:192::2"]);
         }
         let from_kernel = in_namespace(|| {
+            ready();
             answer(["apply", "-f", CLUSTER].into_iter().chain(NODE).chain(rules)).or_else(|error| {
                 // Conflicts are warned of.
                 if error.starts_with("exit status: 0") { Ok(String::new()) } else { Err(error) }
@@ -284,6 +345,69 @@ fn the_kernel_knows_whom_session_affinity_keeps() {
     }
 }
 
+/// The lists of `-m recent` tell when a client was seen in the kernel's own ticks.
+#[test]
+fn the_lists_of_iptables_know_whom_session_affinity_keeps_and_how_long() {
+    let manifests = tempfile::tempdir().unwrap();
+    let short = manifests.path().join("short.yaml");
+    let cluster = fs::read_to_string(CLUSTER).unwrap().replace("timeoutSeconds: 10800", "timeoutSeconds: 3");
+    fs::write(&short, cluster).unwrap();
+    for variant in ["nft", "legacy"] {
+        let text = in_namespace(|| {
+            restore(variant, HINT);
+            let apply = ["apply", "-f", short.to_str().unwrap(), "--cluster-cidr", "10.244.0.0/16"];
+            let applied = svcnat(apply.into_iter().chain(NODE).chain(IPTABLES));
+            assert!(applied.status.success(), "{applied:?}");
+            let list = "/proc/thread-self/net/xt_recent/svcnat_shop_api_https_10.244.1.4:8443";
+            fs::write(list, "+10.244.3.9\n").unwrap();
+            let trace = |client| {
+                let packet = ["trace", "tcp", client, "192.168.1.2:30443", "--local-address", "192.168.1.2"];
+                answer(packet.into_iter().chain(IPTABLES))
+            };
+            let (known, unknown) = (trace("10.244.3.9")?, trace("10.244.3.10")?);
+            thread::sleep(Duration::from_secs(5));
+            Ok((known, unknown, trace("10.244.3.9")?))
+        });
+        let (known, unknown, late) = text.unwrap();
+        assert!(known.contains(", whose session affinity keeps this client with its backend;"), "{known}");
+        assert!(known.contains("  1  100.00 %  10.244.1.4:8443  shop/api-b"), "{known}");
+        assert!(known.contains("list svcnat_shop_api_https_10.244.1.4:8443 has 10.244.3.9"), "{known}");
+        for unknown in [unknown, late] {
+            assert!(unknown.contains("50.00 %  10.244.1.4:8443"), "{unknown}");
+            assert!(unknown.contains("keeps the client with its backend for 3 s from now"), "{unknown}");
+        }
+    }
+}
+
+#[test]
+fn rules_of_others_are_passed_over_and_named_and_numbers_stay() {
+    let text = in_namespace(|| {
+        restore("nft", HINT);
+        let applied = svcnat(["apply", "-f", CLUSTER].into_iter().chain(NODE).chain(IPTABLES));
+        assert!(applied.status.success(), "{applied:?}");
+        restore(
+            "nft",
+            "*nat\n:OTHERS - [0:0]\n-I PREROUTING -j OTHERS\n\
+             -I SVCNAT-SERVICES -d 10.96.0.10/32 -m length --length 5 -j RETURN\nCOMMIT\n",
+        );
+        answer(["trace", "tcp", "192.0.2.1", "10.96.0.10:80", "-o", "json"].into_iter().chain(IPTABLES))
+    });
+    let report = json(&text.unwrap());
+    let expected = serde_json::json!([
+        "rule 1 of chain SVCNAT-SERVICES in table nat of IPv4 is not ours and was passed over",
+        "a rule of others in chain PREROUTING in table nat of IPv4 was passed over",
+    ]);
+    assert_eq!(report["notes"], expected);
+    assert_eq!(report["outcomes"].as_array().unwrap().len(), 3);
+    let path = report["outcomes"][0]["path"].as_array().unwrap();
+    let index_of = |chain: &str, text: &str| {
+        let rule = |step: &&Value| step["chain"] == chain && step["text"].as_str().unwrap().contains(text);
+        path.iter().find(rule).map(|step| step["index"].clone())
+    };
+    assert_eq!(index_of("PREROUTING", "-j SVCNAT-SERVICES"), Some(Value::from(1)));
+    assert!(index_of("SVCNAT-SERVICES", "-d 10.96.0.10/32").is_some_and(|index| index != 0), "{path:#?}");
+}
+
 #[test]
 fn of_many_backends_some_are_listed_and_all_are_in_json() {
     const COUNT: usize = 1_000;
@@ -347,6 +471,7 @@ fn what_cannot_be_asked_is_refused_with_a_reason() {
     );
     check(&["tcp", "10.0.0.1", "10.0.0.2:80", "--local-address", "here"], 2, "invalid IP address");
     check(&["tcp", "10.0.0.1", "10.0.0.2:80", "-o", "yaml"], 2, "[possible values: text, json]");
+    check(&["tcp", "10.0.0.1", "10.0.0.2:80", "--proxy-mode", "ipvs"], 2, "ipvs");
     // Options that shape rules say nothing about those in the kernel.
     check(&["tcp", "10.0.0.1", "10.0.0.2:80", "--cluster-cidr", "10.0.0.0/8"], 2, "--filename <PATH>");
     check(

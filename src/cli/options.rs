@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, Id, ValueEnum};
 use svcnat_rules::config::Config;
 use svcnat_rules::net::Cidr;
 
@@ -10,6 +10,9 @@ use super::Failure;
 use crate::manifests::{self, Manifests};
 pub(super) use crate::settings::interface_name;
 use crate::settings::{Flags, Loaded, Mode, Source};
+
+/// The argument that says which packet filter is meant.
+const PROXY_MODE: &str = "proxy_mode";
 
 /// Where the state of the cluster comes from.
 #[derive(Debug, Args)]
@@ -161,18 +164,10 @@ impl RuleOptions {
         Ok((settings.rules, settings.mode))
     }
 
-    /// The same for what there is in nftables only.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Usage`] with any other mode too.
-    pub(super) fn load_nftables(&self) -> Result<Config, Failure> {
-        match self.load()? {
-            (config, Mode::Nftables) => Ok(config),
-            (_, Mode::Iptables) => {
-                Err(Failure::Usage("this command knows --proxy-mode nftables only".to_owned()))
-            }
-        }
+    /// Whether an argument is one that only matters where rules are made.
+    pub(super) fn shapes_rules(argument: &Id) -> bool {
+        let own = Self::augment_args(Command::new(""));
+        *argument != PROXY_MODE && own.get_arguments().any(|own| own.get_id() == argument)
     }
 
     /// Adds what was given to the flags that settings are made of.

@@ -5,6 +5,7 @@
 //! what was committed stays, and the next reading tells the rest. Others' rules are never touched; programs that hold
 //! the lock of iptables are waited for.
 
+mod clients;
 mod error;
 mod variant;
 
@@ -14,6 +15,7 @@ use svcnat_rules::iptables::{Change, Installed, InstalledTable, TableName, parse
 use svcnat_rules::net::Family;
 
 use crate::program::run;
+pub use clients::clients;
 pub use error::Error;
 pub use variant::Variant;
 

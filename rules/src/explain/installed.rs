@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, DetectLocal};
-    use crate::explain::{Surroundings, explain};
+    use crate::explain::{Rules, Surroundings, explain};
     use crate::installed::{InstalledChain, InstalledRule, InstalledSet};
     use crate::layout::{ProgramNeeds, chain, program, set};
     use crate::net::Protocol;
@@ -128,8 +128,8 @@ mod tests {
             Packet::new(Protocol::Tcp, from, to, Origin::Network { interface: Name::from("eth0") })
         };
         let environment = Environment { local: Vec::new(), dynamic: understood.dynamic.clone() };
-        let ruleset = &understood.ruleset;
-        let surroundings = Surroundings { ruleset, environment: &environment, detect_local: None };
+        let rules = Rules::Nftables(&understood.ruleset);
+        let surroundings = Surroundings { rules, environment: &environment, detect_local: None };
         explain(&surroundings, &packet("10.0.0.1:1", "10.0.0.2:2")).unwrap().reason
     }
 

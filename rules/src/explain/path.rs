@@ -13,17 +13,12 @@ pub struct ExplainedStep {
     pub step: Step,
     /// How deep it lies: 0 for base chains and what is outside of chains, one more for each jump, and for what a rule does.
     pub depth: usize,
-    /// What it is in the words of nft, without the name of its chain or set.
+    /// What it is in [the words](super::Words) of the rules, without the name of its chain or set.
     pub text: String,
 }
 
-/// Puts steps into words.
-pub(super) fn explain(
-    table: &Table,
-    family: Family,
-    environment: &Environment,
-    steps: &[Step],
-) -> Vec<ExplainedStep> {
+/// Puts steps into words, each by `text`, which is asked one after the other.
+pub(super) fn explain(steps: &[Step], mut text: impl FnMut(&Step) -> String) -> Vec<ExplainedStep> {
     let mut chains: Vec<&Name> = Vec::new();
     let mut explained = Vec::with_capacity(steps.len());
     for step in steps {
@@ -35,11 +30,7 @@ pub(super) fn explain(
             Step::Rule { .. } | Step::ChainEnd { .. } => chains.len(),
             _ => chains.len() + 1,
         };
-        explained.push(ExplainedStep {
-            step: step.clone(),
-            depth,
-            text: text(table, family, environment, step),
-        });
+        explained.push(ExplainedStep { step: step.clone(), depth, text: text(step) });
         match step {
             Step::Verdict(Verdict::Jump(chain) | Verdict::Goto(chain)) => chains.push(chain),
             // A goto's chain and the one that it was called from end together.
@@ -53,7 +44,8 @@ pub(super) fn explain(
     explained
 }
 
-fn text(table: &Table, family: Family, environment: &Environment, step: &Step) -> String {
+/// A step in the words of nft.
+pub(super) fn text(table: &Table, family: Family, environment: &Environment, step: &Step) -> String {
     let element = |set: &Name, key: &Value, data: Option<&Value>| {
         let Some(found) = table.sets.get(set) else { return String::new() };
         let of_packets = data.map(|data| Element::value(data.clone()));
@@ -71,13 +63,19 @@ fn text(table: &Table, family: Family, environment: &Environment, step: &Step) -
             element(set, key, entries.and_then(|entries| entries.get(key)))
         }
         Step::Update { set, key, data } => element(set, key, Some(data)),
+        other => text_of_any(other),
+    }
+}
+
+/// A step that is the same in anybody's words; nothing about others.
+pub(super) fn text_of_any(step: &Step) -> String {
+    match step {
         Step::Mark(mark) => format!("{mark:#010x}"),
         Step::Dnat(to) => to.to_string(),
-        Step::Masquerade => String::new(),
         Step::Verdict(verdict) => verdict.to_string(),
         Step::Reject(how) => reject_text(*how).to_owned(),
-        Step::ChainEnd { .. } => String::new(),
         Step::Route(to) => receiver_text(*to).to_owned(),
+        _ => String::new(),
     }
 }
 

@@ -38,6 +38,24 @@ pub(super) struct Story {
     pub(super) ending: Ending,
 }
 
+impl Story {
+    /// The story of a packet that nothing happened to.
+    pub(super) fn of(packet: &Packet) -> Self {
+        Self {
+            service: None,
+            frontend: None,
+            external: false,
+            local_only: false,
+            exempt: None,
+            pod: None,
+            remembered: false,
+            masquerade: None,
+            destination: packet.destination,
+            ending: Ending::Delivered,
+        }
+    }
+}
+
 /// How a frontend was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frontend {
@@ -131,18 +149,7 @@ struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     fn new(table: &'a Table, family: Family, packet: &Packet) -> Self {
-        let story = Story {
-            service: None,
-            frontend: None,
-            external: false,
-            local_only: false,
-            exempt: None,
-            pod: None,
-            remembered: false,
-            masquerade: None,
-            destination: packet.destination,
-            ending: Ending::Delivered,
-        };
+        let story = Story::of(packet);
         Self { table, family, at: At::default(), marked: None, refused: None, unknown_port: false, story }
     }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
-use super::{Explanation, Surroundings, explain};
+use super::{Explanation, Rules, Surroundings, explain};
 use crate::cluster::{
     Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, ServiceType,
     TrafficPolicy,
@@ -64,7 +64,8 @@ fn ask(ruleset: &Ruleset, environment: &Environment) -> Explanation {
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();
     let origin = Origin::Network { interface: Name::from("eth0") };
     let packet = Packet::new(Protocol::Tcp, address("10.244.0.9:1"), address("10.96.0.10:80"), origin);
-    explain(&Surroundings { ruleset, environment, detect_local: None }, &packet).unwrap()
+    explain(&Surroundings { rules: Rules::Nftables(ruleset), environment, detect_local: None }, &packet)
+        .unwrap()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::path::reject_text;
-use super::{ExplainedOutcome, ExplainedStep, Explanation, UNKNOWN_INTERFACE};
+use super::{ExplainedOutcome, ExplainedStep, Explanation, UNKNOWN_INTERFACE, Words};
 use crate::ruleset::Hook;
 use crate::simulate::{Fate, Origin, Probability, Receiver, Step};
 
@@ -60,14 +60,19 @@ impl Explanation {
                 }
             }
             let Row { share: part, percent: of_100, fate: what, more } = row;
-            let line = format!("  {part:>share$}  {of_100:>percent$}  {what:fate$}  {more}");
+            let gap = if share > 0 { "  " } else { "" };
+            let line = format!("  {part:>share$}{gap}{of_100:>percent$}  {what:fate$}  {more}");
             writeln!(out, "{}", line.trim_end())?;
         }
         let Some(rest) = self.outcomes.get(MAX_OUTCOMES..).filter(|rest| !rest.is_empty()) else {
             return Ok(());
         };
         let together: Probability = rest.iter().map(|outcome| &outcome.probability).sum();
-        writeln!(out, "  and {} more, together {together} ({})", rest.len(), percentage(&together))
+        let percentage = percentage(&together);
+        match exact(&together) {
+            Some(share) => writeln!(out, "  and {} more, together {share} ({percentage})", rest.len()),
+            None => writeln!(out, "  and {} more, together {percentage}", rest.len()),
+        }
     }
 
     /// The way of the first outcome of each kind; those of one kind differ only in the backend.
@@ -84,7 +89,7 @@ impl Explanation {
             } else {
                 writeln!(out, "\nA way to {}:", Row::of(outcome).what())?;
             }
-            outcome.path.iter().try_for_each(|step| write_step(out, step))?;
+            outcome.path.iter().try_for_each(|step| write_step(out, self.words, step))?;
         }
         Ok(())
     }
@@ -131,7 +136,8 @@ impl Row {
                 ("rejected".to_owned(), format!("at hook {}, {}", hook.keyword(), reject_text(*how)))
             }
         };
-        Self { share: outcome.probability.to_string(), percent: percentage(&outcome.probability), fate, more }
+        let (share, percent) = (exact(&outcome.probability), percentage(&outcome.probability));
+        Self { share: share.unwrap_or_default(), percent, fate, more }
     }
 
     fn what(&self) -> String {
@@ -140,28 +146,39 @@ impl Row {
     }
 }
 
+/// A fraction that says something to people; iptables draws in steps of 1/2^31, whose fractions do not.
+fn exact(probability: &Probability) -> Option<String> {
+    const LEGIBLE: usize = 12;
+    Some(probability.to_string()).filter(|text| text.len() <= LEGIBLE)
+}
+
 fn percentage(probability: &Probability) -> String {
     format!("{:.2} %", probability.to_f64() * 100.0)
 }
 
 /// A step in a line, or nothing where the rule's own line says it already.
-fn write_step(out: &mut impl Write, step: &ExplainedStep) -> fmt::Result {
+fn write_step(out: &mut impl Write, words: Words, step: &ExplainedStep) -> fmt::Result {
     let ExplainedStep { step, depth, text } = step;
     let indent = "  ".repeat(depth + 1);
-    match step {
-        Step::BaseChain { chain, .. } => writeln!(out, "{indent}{chain}: {text}"),
-        Step::Rule { comment, .. } => match comment {
-            Some(comment) => writeln!(out, "{indent}{text} comment \"{comment}\""),
-            None => writeln!(out, "{indent}{text}"),
-        },
-        Step::Element { set, .. } => writeln!(out, "{indent}@{set} has {text}"),
-        Step::Update { set, .. } => writeln!(out, "{indent}@{set} gets {text}"),
-        Step::Route(_) => writeln!(out, "{indent}routed to {text}"),
-        Step::Mark(_)
-        | Step::Dnat(_)
-        | Step::Masquerade
-        | Step::Verdict(_)
-        | Step::Reject(_)
-        | Step::ChainEnd { .. } => Ok(()),
+    match (step, words) {
+        (Step::BaseChain { chain, .. }, _) => writeln!(out, "{indent}{chain}: {text}"),
+        (Step::Rule { comment: Some(comment), .. }, Words::Nft) => {
+            writeln!(out, "{indent}{text} comment \"{comment}\"")
+        }
+        (Step::Rule { .. }, _) => writeln!(out, "{indent}{text}"),
+        (Step::Element { set, .. }, Words::Nft) => writeln!(out, "{indent}@{set} has {text}"),
+        (Step::Update { set, .. }, Words::Nft) => writeln!(out, "{indent}@{set} gets {text}"),
+        (Step::Element { set, .. }, Words::IptablesSave) => writeln!(out, "{indent}list {set} has {text}"),
+        (Step::Update { set, .. }, Words::IptablesSave) => writeln!(out, "{indent}list {set} gets {text}"),
+        (Step::Route(_), _) => writeln!(out, "{indent}routed to {text}"),
+        (
+            Step::Mark(_)
+            | Step::Dnat(_)
+            | Step::Masquerade
+            | Step::Verdict(_)
+            | Step::Reject(_)
+            | Step::ChainEnd { .. },
+            _,
+        ) => Ok(()),
     }
 }

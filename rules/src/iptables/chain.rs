@@ -6,7 +6,7 @@ use std::fmt;
 use super::rule::Rule;
 use crate::name::Name;
 use crate::net::Family;
-use crate::ruleset::Hook;
+use crate::ruleset::{ChainType, Hook};
 
 /// All that should be ours, by family: `iptables` and `ip6tables` each have tables of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +39,27 @@ impl TableName {
             Self::Mangle => "mangle",
             Self::Filter => "filter",
             Self::Nat => "nat",
+        }
+    }
+
+    /// Where its built-in chain stands among all at a hook (`NF_IP_PRI_MANGLE` and so on of
+    /// `include/uapi/linux/netfilter_ipv4.h`).
+    #[must_use]
+    pub fn priority(self, hook: Hook) -> i32 {
+        match (self, hook) {
+            (Self::Mangle, _) => -150,
+            (Self::Filter, _) => 0,
+            (Self::Nat, Hook::Prerouting | Hook::Output | Hook::Forward) => -100,
+            (Self::Nat, Hook::Input | Hook::Postrouting) => 100,
+        }
+    }
+
+    /// What its built-in chains see.
+    #[must_use]
+    pub fn kind(self) -> ChainType {
+        match self {
+            Self::Mangle | Self::Filter => ChainType::Filter,
+            Self::Nat => ChainType::Nat,
         }
     }
 

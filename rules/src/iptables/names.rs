@@ -18,7 +18,7 @@ pub const MAX_CHAIN: usize = 28;
 pub(super) const MAX_LIST: usize = 199;
 
 /// Chains that name no Service.
-pub(super) mod chain {
+pub(crate) mod chain {
     pub const SERVICES: &str = "SVCNAT-SERVICES";
     pub const NODE_PORTS: &str = "SVCNAT-NODE-PORTS";
     pub const TO_CLUSTER_IP: &str = "SVCNAT-TO-CLUSTER-IP";
@@ -33,24 +33,33 @@ pub(super) mod chain {
     pub const REJECT: &str = "SVCNAT-REJECT";
 }
 
+/// How the names begin of chains that stand for something.
+pub(crate) mod prefix {
+    pub const POOL: &str = "SVCNAT-SVC-";
+    pub const LOCAL_POOL: &str = "SVCNAT-SVL-";
+    pub const EXTERNAL: &str = "SVCNAT-EXT-";
+    pub const SOURCES: &str = "SVCNAT-FW-";
+    pub const ADDRESS: &str = "SVCNAT-IP-";
+}
+
 /// The chain that picks one of a pool's backends.
 pub(super) fn pool_chain(port: &ServicePortName, pool: Pool) -> Name {
-    fit(if pool == Pool::Cluster { "SVCNAT-SVC-" } else { "SVCNAT-SVL-" }, &port.to_string(), MAX_CHAIN)
+    fit(if pool == Pool::Cluster { prefix::POOL } else { prefix::LOCAL_POOL }, &port.to_string(), MAX_CHAIN)
 }
 
 /// The chain for connections from outside.
 pub(super) fn external_chain(port: &ServicePortName) -> Name {
-    fit("SVCNAT-EXT-", &port.to_string(), MAX_CHAIN)
+    fit(prefix::EXTERNAL, &port.to_string(), MAX_CHAIN)
 }
 
 /// The chain of those who may connect to the load-balancer addresses.
 pub(super) fn sources_chain(port: &ServicePortName) -> Name {
-    fit("SVCNAT-FW-", &port.to_string(), MAX_CHAIN)
+    fit(prefix::SOURCES, &port.to_string(), MAX_CHAIN)
 }
 
 /// The chain of an address.
 pub(super) fn address_chain(address: IpAddr) -> Name {
-    fit("SVCNAT-IP-", &address.to_string(), MAX_CHAIN)
+    fit(prefix::ADDRESS, &address.to_string(), MAX_CHAIN)
 }
 
 /// The list of the clients of a backend. It is a file name below `/proc/net/xt_recent`; no part of it holds a `_`.

@@ -99,6 +99,9 @@ impl Odds {
     /// How many steps are certainty.
     pub const CERTAIN: u32 = 1 << 31;
 
+    /// What is never drawn.
+    pub const NEVER: Self = Self(0);
+
     /// 1/n, rounded as iptables does. Drawing among none is certainty as well.
     #[must_use]
     pub fn one_in(n: u32) -> Self {

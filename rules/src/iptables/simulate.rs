@@ -10,12 +10,13 @@ use super::chain::{Ruleset, Table, TableName, built_in};
 use super::rule::{AddressType, Interface, Match, Odds, Recent, Rule, State, Target};
 use crate::name::Name;
 use crate::net::Family;
-use crate::ruleset::{Hook, Value};
+use crate::ruleset::{BaseHook, Hook, Value, Verdict};
 use crate::simulate::flow::{Flows, Manip, Mapping, Transit, Way, Ways};
 use crate::simulate::hooks::Passage;
+use crate::simulate::trace::{Path, Trail};
 use crate::simulate::{
     Budget, Connection, Effect, Environment, Fate, Fault, MAX_CHAINS, Outcome, Outcomes, Packet,
-    SimulateError,
+    SimulateError, Step, TracedOutcome, traced,
 };
 
 /// Gives every possible outcome of a packet.
@@ -28,32 +29,52 @@ pub fn simulate(
     environment: &Environment,
     packet: &Packet,
 ) -> Result<Outcomes, SimulateError> {
+    let ways = walk::<()>(ruleset, environment, packet)?;
+    Ok(ways.into_iter().map(|(outcome, way)| (outcome, way.probability)).collect())
+}
+
+/// Gives every possible outcome of a packet and a way that leads to it, the most likely outcome first. A built-in chain is a base
+/// chain of its table's type and priority, a list of clients a set.
+///
+/// # Errors
+///
+/// As [`simulate`].
+pub fn trace(
+    ruleset: &Ruleset,
+    environment: &Environment,
+    packet: &Packet,
+) -> Result<Vec<TracedOutcome>, SimulateError> {
+    Ok(traced(walk::<Path>(ruleset, environment, packet)?))
+}
+
+fn walk<T: Trail>(
+    ruleset: &Ruleset,
+    environment: &Environment,
+    packet: &Packet,
+) -> Result<Ways<Outcome, T>, SimulateError> {
     let family = packet.family()?;
     let none = BTreeMap::new();
     let tables = ruleset.families.get(&family).unwrap_or(&none);
     let (budget, outcomes) = (Budget::new(), Ways::default());
     let mut walk = Walk { family, tables, packet, environment, budget, outcomes };
     walk.run()?;
-    Ok(walk.outcomes.into_iter().map(|(outcome, way)| (outcome, way.probability)).collect())
+    Ok(walk.outcomes)
 }
 
-/// The order of the tables at a hook (`NF_IP_PRI_MANGLE` and so on).
+/// The order of the tables at a hook.
 fn tables_at(hook: Hook) -> [TableName; 3] {
-    match hook {
-        Hook::Prerouting | Hook::Output | Hook::Forward => {
-            [TableName::Mangle, TableName::Nat, TableName::Filter]
-        }
-        Hook::Input | Hook::Postrouting => [TableName::Mangle, TableName::Filter, TableName::Nat],
-    }
+    let mut tables = TableName::ALL;
+    tables.sort_by_key(|table| table.priority(hook));
+    tables
 }
 
-struct Walk<'a> {
+struct Walk<'a, T> {
     family: Family,
     tables: &'a BTreeMap<TableName, Table>,
     packet: &'a Packet,
     environment: &'a Environment,
     budget: Budget,
-    outcomes: Ways<Outcome, ()>,
+    outcomes: Ways<Outcome, T>,
 }
 
 /// Where in the tables a rule stands.
@@ -66,7 +87,7 @@ struct Place<'a> {
     depth: usize,
 }
 
-impl Passage<()> for Walk<'_> {
+impl<T: Trail> Passage<T> for Walk<'_, T> {
     fn packet(&self) -> &Packet {
         self.packet
     }
@@ -75,62 +96,62 @@ impl Passage<()> for Walk<'_> {
         self.environment
     }
 
-    fn outcomes(&mut self) -> &mut Ways<Outcome, ()> {
+    fn outcomes(&mut self) -> &mut Ways<Outcome, T> {
         &mut self.outcomes
     }
 
-    fn hook(&mut self, hook: Hook, mut flows: Flows<()>) -> Result<Flows<()>, SimulateError> {
+    fn hook(&mut self, hook: Hook, mut flows: Flows<T>) -> Result<Flows<T>, SimulateError> {
         for name in tables_at(hook) {
-            let table = self.tables.get(&name);
             flows = match (name, Manip::of(hook)) {
                 (TableName::Nat, Some(manip)) => {
                     let undecided = |transit: &Transit| transit.mapping(manip) == Mapping::Undecided;
                     let (asking, mut decided) = flows.partition(undecided);
-                    decided.add_all(self.table(hook, table, asking)?);
+                    decided.add_all(self.table(hook, name, asking)?);
                     self.translated(manip, decided)
                 }
                 (TableName::Nat, None) => flows,
-                (TableName::Mangle | TableName::Filter, _) => self.table(hook, table, flows)?,
+                (TableName::Mangle | TableName::Filter, _) => self.table(hook, name, flows)?,
             };
         }
         Ok(flows)
     }
 }
 
-/// The ways out of a chain.
-#[derive(Default)]
-struct Exits {
+/// The ways out of a rule other than to the next one.
+struct Exits<T> {
     /// Back to the chain that jumped here.
-    back: Flows<()>,
+    back: Flows<T>,
     /// Out of the table.
-    done: Flows<()>,
+    done: Flows<T>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, T: Trail> Walk<'a, T> {
     /// Sends packets through a built-in chain, as far as it is ours.
-    fn table(
-        &mut self,
-        hook: Hook,
-        table: Option<&'a Table>,
-        flows: Flows<()>,
-    ) -> Result<Flows<()>, SimulateError> {
-        let Some(table) = table else { return Ok(flows) };
+    fn table(&mut self, hook: Hook, name: TableName, flows: Flows<T>) -> Result<Flows<T>, SimulateError> {
+        let Some(table) = self.tables.get(&name) else { return Ok(flows) };
         let Some(rules) = table.jumps.get(&hook) else { return Ok(flows) };
-        let place = Place { hook, table, chain: built_in(hook), depth: 1 };
-        let mut exits = Exits::default();
-        self.chain(place, rules, flows, &mut exits)?;
-        exits.done.add_all(exits.back);
-        Ok(exits.done)
+        let chain = built_in(hook);
+        let base = BaseHook { kind: name.kind(), hook, priority: name.priority(hook) };
+        let flows = flows.map(|transit, trail| {
+            trail.push(|| Step::BaseChain { chain: Name::from(chain), hook: base });
+            transit
+        });
+        let mut passed = Flows::default();
+        let returned = self.chain(Place { hook, table, chain, depth: 1 }, rules, flows, &mut passed)?;
+        passed.add_all(returned);
+        Ok(passed)
     }
 
+    /// Sends packets through a chain and gives those that come out at its end or return.
     fn chain(
         &mut self,
         place: Place<'a>,
         rules: &'a [Rule],
-        flows: Flows<()>,
-        exits: &mut Exits,
-    ) -> Result<(), SimulateError> {
+        flows: Flows<T>,
+        done: &mut Flows<T>,
+    ) -> Result<Flows<T>, SimulateError> {
         let mut current = flows;
+        let mut exits = Exits { back: Flows::default(), done: std::mem::take(done) };
         for (index, rule) in rules.iter().enumerate() {
             if current.is_empty() {
                 break;
@@ -140,28 +161,27 @@ impl<'a> Walk<'a> {
             let (asked, mut next) = current.partition(|transit| self.header_matches(rule, transit));
             let mut matched = Flows::default();
             for (transit, way) in asked {
-                self.conditions(rule, (transit, way), &mut matched, &mut next);
+                self.conditions(place, (index, rule), (transit, way), &mut matched, &mut next);
             }
             if !matched.is_empty() {
                 match &rule.target {
-                    Target::Jump(target) => {
+                    Target::Jump(target) | Target::Goto(target) => {
                         let (place, rules) = Self::enter(place, target).map_err(at_rule)?;
-                        let mut inner = Exits::default();
-                        self.chain(place, rules, matched, &mut inner)?;
-                        next.add_all(inner.back);
-                        exits.done.add_all(inner.done);
+                        let back = self.chain(place, rules, matched, &mut exits.done)?;
+                        let goes_on = matches!(rule.target, Target::Jump(_));
+                        if goes_on { &mut next } else { &mut exits.back }.add_all(back);
                     }
-                    Target::Goto(target) => {
-                        let (place, rules) = Self::enter(place, target).map_err(at_rule)?;
-                        self.chain(place, rules, matched, exits)?;
-                    }
-                    target => self.act(place.hook, target, matched, &mut next, exits),
+                    target => self.act(place.hook, target, matched, &mut next, &mut exits),
                 }
             }
             current = next;
         }
+        *done = exits.done;
         exits.back.add_all(current);
-        Ok(())
+        Ok(exits.back.map(|transit, trail| {
+            trail.push(|| Step::ChainEnd { chain: Name::from(place.chain) });
+            transit
+        }))
     }
 
     fn enter(from: Place<'a>, name: &'a Name) -> Result<(Place<'a>, &'a [Rule]), Fault> {
@@ -177,9 +197,9 @@ impl<'a> Walk<'a> {
         &mut self,
         hook: Hook,
         target: &Target,
-        flows: Flows<()>,
-        next: &mut Flows<()>,
-        exits: &mut Exits,
+        flows: Flows<T>,
+        next: &mut Flows<T>,
+        exits: &mut Exits<T>,
     ) {
         for (mut transit, way) in flows {
             match target {
@@ -187,7 +207,7 @@ impl<'a> Walk<'a> {
                 Target::Jump(_) | Target::Goto(_) => next.add(transit, way),
                 Target::Return => exits.back.add(transit, way),
                 Target::Mark { clear, flip } => {
-                    transit.mark = (transit.mark & !clear) ^ flip;
+                    transit.mark = marked(transit.mark, *clear, *flip);
                     next.add(transit, way);
                 }
                 Target::Dnat(to) => {
@@ -204,7 +224,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn lose(&mut self, fate: Fate, transit: Transit, way: Way<()>) {
+    fn lose(&mut self, fate: Fate, transit: Transit, way: Way<T>) {
         self.outcomes.add(Outcome { fate, effects: transit.effects }, way);
     }
 
@@ -225,11 +245,19 @@ impl<'a> Walk<'a> {
     /// Asks the matches one after the other. Only a draw divides a way.
     fn conditions(
         &self,
-        rule: &Rule,
-        (mut transit, mut way): (Transit, Way<()>),
-        matched: &mut Flows<()>,
-        missed: &mut Flows<()>,
+        place: Place<'_>,
+        (index, rule): (usize, &Rule),
+        (mut transit, mut way): (Transit, Way<T>),
+        matched: &mut Flows<T>,
+        missed: &mut Flows<T>,
     ) {
+        let before = way.trail.clone();
+        let past = |way: Way<T>| Way { trail: before.clone(), ..way };
+        way.trail.push(|| Step::Rule {
+            chain: Name::from(place.chain),
+            index,
+            comment: rule.comment.clone(),
+        });
         for condition in &rule.matches {
             let matches = match condition {
                 Match::Local(AddressType::Source) => self.environment.is_local(transit.source),
@@ -240,27 +268,34 @@ impl<'a> Walk<'a> {
                 Match::Random(odds) => {
                     let others = Odds::CERTAIN.saturating_sub(odds.steps());
                     if others > 0 {
-                        missed.add(transit.clone(), share(&way, others));
+                        missed.add(transit.clone(), past(share(way.clone(), others)));
                     }
-                    way = share(&way, odds.steps());
+                    way = share(way, odds.steps());
                     odds.steps() > 0
                 }
-                Match::Recent { list, action } => self.recent(list, *action, &mut transit),
+                Match::Recent { list, action } => self.recent(list, *action, &mut transit, &mut way.trail),
             };
             if !matches {
-                missed.add(transit, way);
+                if !matches!(condition, Match::Random(_)) {
+                    missed.add(transit, past(way));
+                }
                 return;
             }
         }
+        self.target_step(&rule.target, &transit, &mut way.trail);
         matched.add(transit, way);
     }
 
     /// Looks the client up in a list, and notes it.
-    fn recent(&self, list: &Name, action: Recent, transit: &mut Transit) -> bool {
+    fn recent(&self, list: &Name, action: Recent, transit: &mut Transit, trail: &mut T) -> bool {
         let key = Value::new().addr(transit.source);
         let noted = transit.effects.iter().any(|effect| effect.set == *list && effect.key == key);
         let there = self.environment.dynamic.get(&(self.family, list.clone()));
         let known = noted || there.is_some_and(|clients| clients.contains_key(&key));
+        trail.push(|| match action {
+            Recent::Set => Step::Update { set: list.clone(), key: key.clone(), data: Value::new() },
+            Recent::Update { .. } => Step::Element { set: list.clone(), key: key.clone(), comment: None },
+        });
         if !known && action != Recent::Set {
             return false;
         }
@@ -268,10 +303,29 @@ impl<'a> Walk<'a> {
         transit.effects.push(effect);
         true
     }
+
+    /// Notes what a rule that matches does with the packet.
+    fn target_step(&self, target: &Target, transit: &Transit, trail: &mut T) {
+        trail.push(|| match target {
+            Target::Jump(chain) => Step::Verdict(Verdict::Jump(chain.clone())),
+            Target::Goto(chain) => Step::Verdict(Verdict::Goto(chain.clone())),
+            Target::Return => Step::Verdict(Verdict::Return),
+            Target::Drop => Step::Verdict(Verdict::Drop),
+            Target::Reject(how) => Step::Reject(*how),
+            Target::Dnat(to) => Step::Dnat(*to),
+            Target::Masquerade => Step::Masquerade,
+            Target::Mark { clear, flip } => Step::Mark(marked(transit.mark, *clear, *flip)),
+        });
+    }
+}
+
+/// What the target MARK makes of a mark.
+fn marked(mark: u32, clear: u32, flip: u32) -> u32 {
+    (mark & !clear) ^ flip
 }
 
 /// So many steps' part of a way.
-fn share(way: &Way<()>, steps: u32) -> Way<()> {
+fn share<T>(way: Way<T>, steps: u32) -> Way<T> {
     let all = NonZeroU64::new(u64::from(Odds::CERTAIN)).unwrap_or(NonZeroU64::MIN);
-    Way { probability: way.probability.share(u64::from(steps), all), trail: () }
+    Way { probability: way.probability.share(u64::from(steps), all), trail: way.trail }
 }

@@ -92,7 +92,11 @@ pub fn trace(
     environment: &Environment,
     packet: &Packet,
 ) -> Result<Vec<TracedOutcome>, SimulateError> {
-    let ways = walk::<Path>(ruleset, environment, packet)?;
+    Ok(traced(walk::<Path>(ruleset, environment, packet)?))
+}
+
+/// The outcomes of a walk, the most likely first.
+pub(crate) fn traced(ways: Ways<Outcome, Path>) -> Vec<TracedOutcome> {
     let traced = ways.into_iter().map(|(outcome, way)| TracedOutcome {
         outcome,
         probability: way.probability,
@@ -100,7 +104,7 @@ pub fn trace(
     });
     let mut traced: Vec<TracedOutcome> = traced.collect();
     traced.sort_by(|a, b| b.probability.cmp(&a.probability));
-    Ok(traced)
+    traced
 }
 
 fn walk<T: Trail>(

@@ -1,7 +1,8 @@
 //! The answer of `svcnat trace -o json`.
 //!
 //! One object, [`Report`]. Its shape is stable: members may be added, but none is taken away or changes its meaning.
-//! What is not known or does not apply is `null`, never absent.
+//! What is not known or does not apply is `null`, never absent. With iptables, a list of `-m recent` is a set and a map, and a
+//! built-in chain a base chain, whose table `text` names.
 //!
 //! ```json
 //! {
@@ -118,7 +119,7 @@ pub struct StepReport<'a> {
     pub set: Option<&'a str>,
     /// The comment on a `rule` or `element`.
     pub comment: Option<&'a str>,
-    /// The rest as nft says it: the rule, the element, the verdict.
+    /// The rest as nft says it: the rule, the element, the verdict; a rule of iptables as `iptables-save` says it, with its comment.
     pub text: &'a str,
 }
 

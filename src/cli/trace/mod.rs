@@ -1,26 +1,29 @@
 //! `svcnat trace`: what becomes of a packet, and why.
 
 mod addresses;
+mod iptables;
 pub mod json;
 
 use std::net::{IpAddr, SocketAddr};
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
+use svcnat_rules::cluster::Cluster;
+use svcnat_rules::compile::Conflict;
 use svcnat_rules::config::Config;
 use svcnat_rules::explain::{
-    Explanation, Surroundings, UNKNOWN_INTERFACE, Understood, asks_for_interface, explain, notes_on,
+    Explanation, Rules, Surroundings, UNKNOWN_INTERFACE, Understood, asks_for_interface, explain, notes_on,
     understand,
 };
 use svcnat_rules::layout::Slots;
 use svcnat_rules::name::Name;
 use svcnat_rules::net::{Family, Protocol};
-use svcnat_rules::ruleset::Ruleset;
 use svcnat_rules::simulate::{Environment, Origin, Packet};
 
 use super::options::interface_name;
 use super::{Failure, ManifestOptions, RuleOptions, output};
 use crate::compiler;
 use crate::netlink::Netlink;
+use crate::settings::Mode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,12 +43,13 @@ Then come the backends with their probabilities, and the way through hooks, chai
 /// Say what becomes of a packet: which backends may get it, how likely, and why
 ///
 /// The packet is the first one of a connection. No packet is sent: the rules are simulated, exactly as the kernel would
-/// execute them; those in the kernel now or, with -f, those that the manifests compile to.
+/// execute them; those in the kernel now or, with -f, those that the manifests compile to. With --proxy-mode iptables, it is the
+/// rules of iptables.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(mut_arg("filenames", |arg| arg.required(false)))]
 #[command(mut_group("ManifestOptions", |group| group.requires("filenames")))]
-#[command(mut_group("RuleOptions", |group| group.requires("filenames")))]
+#[command(mut_args(with_manifests))]
 pub(super) struct Trace {
     /// The transport protocol
     #[arg(value_enum)]
@@ -76,6 +80,11 @@ pub(super) struct Trace {
     manifests: ManifestOptions,
     #[command(flatten)]
     rules: RuleOptions,
+}
+
+/// Options that shape rules say nothing about those in the kernel; which packet filter holds them is asked of both.
+fn with_manifests(argument: Arg) -> Arg {
+    if RuleOptions::shapes_rules(argument.get_id()) { argument.requires("filenames") } else { argument }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -114,7 +123,11 @@ impl Trace {
                 "SOURCE {from} and DESTINATION {to} are of different IP families"
             )));
         }
-        let explanation = if self.manifests.are_given() { self.of_manifests() } else { self.of_kernel() }?;
+        let explanation = match (self.manifests.are_given(), self.rules.load()?) {
+            (true, (config, mode)) => self.of_manifests(&config, mode),
+            (false, (_, Mode::Nftables)) => self.of_nftables(),
+            (false, (_, Mode::Iptables)) => self.of_iptables(),
+        }?;
         match self.output {
             Format::Text => output::print(explanation),
             Format::Json => output::print(json::text(&explanation)),
@@ -122,41 +135,66 @@ impl Trace {
     }
 
     /// By the rules that the manifests compile to.
-    fn of_manifests(&self) -> Result<Explanation, Failure> {
-        let config = self.rules.load_nftables()?;
+    fn of_manifests(&self, config: &Config, mode: Mode) -> Result<Explanation, Failure> {
         let cluster = self.manifests.read(&config.node_name)?.cluster;
-        let compiled = compiler::compile(&cluster, &config, &Slots::default())?;
+        match mode {
+            Mode::Nftables => {
+                let compiled = compiler::compile(&cluster, config, &Slots::default())?;
+                let rules = Rules::Nftables(&compiled.ruleset);
+                self.of_compiled(rules, &cluster, config, &compiled.conflicts)
+            }
+            Mode::Iptables => {
+                let compiled = compiler::compile_iptables(&cluster, config)?;
+                let rules = Rules::Iptables(&compiled.ruleset);
+                let mut explanation = self.of_compiled(rules, &cluster, config, &compiled.conflicts)?;
+                explanation.notes.extend(compiled.collisions.iter().map(ToString::to_string));
+                Ok(explanation)
+            }
+        }
+    }
+
+    fn of_compiled(
+        &self,
+        rules: Rules<'_>,
+        cluster: &Cluster,
+        config: &Config,
+        conflicts: &[Conflict],
+    ) -> Result<Explanation, Failure> {
         let of_node = || cluster.node.as_ref().map(|node| node.addresses.clone()).unwrap_or_default();
         let environment = Environment::with_local(&self.local_addresses(of_node));
-        let mut explanation = self.explain(&compiled.ruleset, &environment, Some(&config))?;
+        let mut explanation = self.explain(rules, &environment, Some(config))?;
         if environment.local.is_empty() {
             explanation.notes.push(format!(
                 "no address of this node is known, since the manifests have no Node {}; give --local-address",
                 config.node_name
             ));
         }
-        explanation.notes.extend(notes_on(&explanation, &cluster, &config, &compiled.conflicts));
+        explanation.notes.extend(notes_on(&explanation, cluster, config, conflicts));
         Ok(explanation)
     }
 
-    /// By the rules in the kernel.
-    fn of_kernel(&self) -> Result<Explanation, Failure> {
+    /// By the rules in nftables.
+    fn of_nftables(&self) -> Result<Explanation, Failure> {
         let mut kernel = Netlink::open()?;
         let mut understood = understand(&kernel.read()?);
         let incomplete = self.read_dynamic(&mut kernel, &mut understood)?;
-        let local = match self.local_address.as_slice() {
+        let environment = Environment { local: self.addresses_here()?, dynamic: understood.dynamic };
+        let mut explanation = self.explain(Rules::Nftables(&understood.ruleset), &environment, None)?;
+        explanation.notes.extend(understood.left_out);
+        explanation.notes.extend(incomplete);
+        Ok(explanation)
+    }
+
+    /// The addresses of this host, where its own rules are asked.
+    fn addresses_here(&self) -> Result<Vec<IpAddr>, Failure> {
+        match self.local_address.as_slice() {
             [] => addresses::of_this_machine().map_err(|error| {
                 Failure::Usage(format!(
                     "cannot list this machine's addresses ({error}); give --local-address"
                 ))
-            })?,
-            given => given.to_vec(),
-        };
-        let environment = Environment { local, dynamic: understood.dynamic };
-        let mut explanation = self.explain(&understood.ruleset, &environment, None)?;
-        explanation.notes.extend(understood.left_out);
-        explanation.notes.extend(incomplete);
-        Ok(explanation)
+            }),
+            given => Ok(given.to_vec()),
+        }
     }
 
     /// Reads what packets have put into the dynamic maps of the packet's family, and says of which maps that may not be
@@ -190,7 +228,7 @@ impl Trace {
 
     fn explain(
         &self,
-        ruleset: &Ruleset,
+        rules: Rules<'_>,
         environment: &Environment,
         config: Option<&Config>,
     ) -> Result<Explanation, Failure> {
@@ -198,8 +236,8 @@ impl Trace {
         let unknown = matches!(&origin, Origin::Network { interface } if *interface == UNKNOWN_INTERFACE);
         let packet = Packet::new(self.protocol.into(), self.source, self.destination, origin);
         let detect_local = config.map(|config| &config.detect_local);
-        let mut explanation = explain(&Surroundings { ruleset, environment, detect_local }, &packet)?;
-        if unknown && asks_for_interface(ruleset, self.family()) {
+        let mut explanation = explain(&Surroundings { rules, environment, detect_local }, &packet)?;
+        if unknown && asks_for_interface(rules, self.family()) {
             explanation.notes.push(
                 "the rules tell pods by the interface that they are behind; --interface says which one this is".to_owned(),
             );
