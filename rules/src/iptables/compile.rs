@@ -1,6 +1,6 @@
 //! The full compile: the fold of all Services' fragments, the oldest Service first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -82,16 +82,21 @@ pub(crate) fn fold(
     fragments: impl Iterator<Item = Fragment>,
 ) -> Compiled {
     let mut fold = Fold::default();
+    let (services, _) = fragments.size_hint();
+    fold.chains.reserve(services);
+    fold.entries.reserve(services);
+    fold.winners.reserve(services);
     fragments.for_each(|fragment| fold.add(fragment));
     fold.finish(service_cidrs, view)
 }
 
+/// Everything is gathered without an order and sorted once: a name is compared with as few others as can be.
 #[derive(Default)]
 struct Fold {
     compiled: Compiled,
     /// The Services' own chains, with whose they are.
-    chains: BTreeMap<(Family, TableName, Name), (ServicePortName, Vec<Rule>)>,
-    entries: BTreeMap<Family, BTreeMap<SharedChain, Vec<Rule>>>,
+    chains: HashMap<(Family, TableName, Name), (ServicePortName, Vec<Rule>)>,
+    entries: HashMap<(Family, SharedChain), Vec<Rule>>,
     winners: HashMap<FrontendKey, ServicePortName>,
     used: BTreeSet<Family>,
 }
@@ -129,44 +134,58 @@ impl Fold {
     }
 
     fn enter(&mut self, entry: Entry) {
-        let chains = self.entries.entry(entry.family).or_default();
-        chains.entry(entry.chain).or_default().push(entry.rule);
+        self.entries.entry((entry.family, entry.chain)).or_default().push(entry.rule);
     }
 
     fn finish(mut self, service_cidrs: &[Cidr], view: View<'_>) -> Compiled {
+        let mut chains: HashMap<(Family, TableName), Vec<(Name, Chain)>> = HashMap::new();
+        for ((family, table, name), (_, rules)) in std::mem::take(&mut self.chains) {
+            chains.entry((family, table)).or_default().push((name, Chain { rules, unordered: 0 }));
+        }
+        let mut entries: Vec<_> = std::mem::take(&mut self.entries).into_iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        let mut entries = entries.into_iter().peekable();
         for family in Family::ALL {
+            let of_family = std::iter::from_fn(|| entries.next_if(|((of, _), _)| *of == family));
+            let of_family = of_family.map(|((_, shared), rules)| (shared, rules)).collect();
             let all = service_cidrs.iter().copied();
             let service_cidrs: Vec<Cidr> = all.filter(|cidr| cidr.family() == family).collect();
-            if self.used.contains(&family) || !service_cidrs.is_empty() {
-                let program = Program { view, family, service_cidrs: &service_cidrs };
-                self.compiled.ruleset.families.insert(family, program.tables());
-                self.dispatch(&program);
+            if !self.used.contains(&family) && service_cidrs.is_empty() {
+                continue;
             }
-        }
-        for ((family, table, name), (_, rules)) in self.chains {
-            let table =
-                self.compiled.ruleset.families.get_mut(&family).and_then(|tables| tables.get_mut(&table));
-            if let Some(table) = table {
-                table.chains.insert(name, Chain { rules, unordered: 0 });
+            let program = Program { view, family, service_cidrs: &service_cidrs };
+            let mut tables = program.tables();
+            for (table, name, chain) in self.dispatch(&program, of_family) {
+                chains.entry((family, table)).or_default().push((name, chain));
             }
+            for (name, table) in &mut tables {
+                // In the place of the program's, where those wait for what Services share.
+                let filled = chains.remove(&(family, *name)).unwrap_or_default();
+                table.chains.append(&mut filled.into_iter().collect());
+            }
+            self.compiled.ruleset.families.insert(family, tables);
         }
         let mut compiled = self.compiled;
         compiled.conflicts.sort_by(|a, b| (a.frontend, &a.loser).cmp(&(b.frontend, &b.loser)));
         compiled
     }
 
-    /// Fills the chains that Services share in one family.
-    fn dispatch(&mut self, program: &Program<'_>) {
-        let entries = self.entries.remove(&program.family).unwrap_or_default();
-        let Some(tables) = self.compiled.ruleset.families.get_mut(&program.family) else { return };
-        let refused = entries.get(&SharedChain::ClusterIps).into_iter().flatten();
-        let cluster_ips: BTreeSet<Cidr> = refused.filter_map(|rule| rule.destination).collect();
+    /// The chains that Services share in one family.
+    fn dispatch(
+        &mut self,
+        program: &Program<'_>,
+        entries: Vec<(SharedChain, Vec<Rule>)>,
+    ) -> Vec<(TableName, Name, Chain)> {
+        let refused = entries.iter().filter(|(shared, _)| *shared == SharedChain::ClusterIps);
+        let refused = refused.flat_map(|(_, rules)| rules);
+        let cluster_ips: HashSet<Cidr> = refused.filter_map(|rule| rule.destination).collect();
         let mut addresses: HashMap<Name, IpAddr> = HashMap::new();
         let mut services = Vec::new();
-        for (shared, mut entries) in entries {
-            entries.sort_unstable();
+        let mut chains = Vec::with_capacity(entries.len() + 1);
+        for (shared, mut rules) in entries {
+            rules.sort_unstable();
             // Several Services may have contributed the same.
-            entries.dedup();
+            rules.dedup();
             let (mut head, name) = (None, shared.name());
             if let SharedChain::Address(address) = shared {
                 if let Some(winner) = addresses.get(&name) {
@@ -178,17 +197,15 @@ impl Fold {
                 services.push(Rule::goto(name.clone()).to(host(address)));
                 head = program.cluster_ip_head().filter(|_| cluster_ips.contains(&host(address)));
             }
-            let unordered = if head.is_some() { 0 } else { entries.len() };
-            let rules = head.into_iter().chain(entries).chain(program.tail(shared)).collect();
-            if let Some(table) = tables.get_mut(&shared.table()) {
-                table.chains.insert(name, Chain { rules, unordered });
-            }
+            let unordered = if head.is_some() { 0 } else { rules.len() };
+            rules.splice(0..0, head);
+            rules.extend(program.tail(shared));
+            chains.push((shared.table(), name, Chain { rules, unordered }));
         }
-        let nat = tables.get_mut(&TableName::Nat).and_then(|table| table.chains.get_mut(chain::SERVICES));
-        if let Some(chain) = nat {
-            chain.unordered = services.len();
-            chain.rules.splice(0..0, services);
-        }
+        let unordered = services.len();
+        services.extend(program.tail_of_services());
+        chains.push((TableName::Nat, Name::from(chain::SERVICES), Chain { rules: services, unordered }));
+        chains
     }
 }
 
@@ -223,9 +240,10 @@ mod tests {
         fold.add(fragment("old", "SVCNAT-SVC-x", 30_001));
         fold.add(fragment("new", "SVCNAT-SVC-x", 30_002));
         fold.add(fragment("other", "SVCNAT-SVC-y", 30_003));
-        let chains: Vec<&str> = fold.chains.keys().map(|(.., name)| name.as_str()).collect();
+        let mut chains: Vec<&str> = fold.chains.keys().map(|(.., name)| name.as_str()).collect();
+        chains.sort_unstable();
         assert_eq!(chains, ["SVCNAT-SVC-x", "SVCNAT-SVC-y"]);
-        let entries = &fold.entries[&Family::Ipv4][&SharedChain::NodePorts];
+        let entries = &fold.entries[&(Family::Ipv4, SharedChain::NodePorts)];
         assert_eq!(entries.iter().filter_map(|rule| rule.port).collect::<Vec<_>>(), [30_001, 30_003]);
         let said: Vec<String> = fold.compiled.collisions.iter().map(ToString::to_string).collect();
         let expected = "shop/new is not served, since its chain SVCNAT-SVC-x would be that of shop/old; rename one of them";

@@ -145,9 +145,14 @@ pub fn diff<'a>(wanted: &'a Ruleset, installed: &'a Installed) -> Change<'a> {
 impl<'a> TableChange<'a> {
     fn between(wanted: Option<&'a Table>, there: Option<&'a InstalledTable>) -> Self {
         let mut change = Self::default();
+        let mut there_chains = there.iter().flat_map(|table| &table.chains).peekable();
+        // Both are in the order of their names.
         for (name, chain) in wanted.iter().flat_map(|table| &table.chains) {
-            match there.and_then(|table| table.chains.get(name)) {
-                Some(rules) => change.chain(name, chain, rules),
+            while let Some((gone, rules)) = there_chains.next_if(|(there, _)| *there < name) {
+                change.remove(gone, rules);
+            }
+            match there_chains.next_if(|(there, _)| *there == name) {
+                Some((_, rules)) => change.chain(name, chain, rules),
                 None => {
                     change.summary.chains_added += 1;
                     change.summary.rules_added += chain.rules.len();
@@ -155,15 +160,16 @@ impl<'a> TableChange<'a> {
                 }
             }
         }
+        there_chains.for_each(|(gone, rules)| change.remove(gone, rules));
         change.jumps(wanted, there);
-        for (name, rules) in there.iter().flat_map(|table| &table.chains) {
-            if !wanted.is_some_and(|table| table.chains.contains_key(name)) {
-                change.summary.chains_removed += 1;
-                change.summary.rules_removed += rules.len();
-                change.removed.push((name, rules));
-            }
-        }
         change
+    }
+
+    /// A chain that should not be there.
+    fn remove(&mut self, name: &'a Name, rules: &'a [InstalledRule]) {
+        self.summary.chains_removed += 1;
+        self.summary.rules_removed += rules.len();
+        self.removed.push((name, rules));
     }
 
     /// A chain that is there.
@@ -178,14 +184,13 @@ impl<'a> TableChange<'a> {
         let (added, removed) = differing(&wanted.rules, there);
         self.summary.rules_added += added.len();
         self.summary.rules_removed += removed.len();
-        let kept_tail = there.len().checked_sub(tail.len()).map(|at| there.split_at(at));
-        match kept_tail {
-            Some((head, end))
+        let end = there.len().checked_sub(tail.len()).and_then(|at| there.get(at..));
+        match end {
+            Some(end)
                 if !unordered.is_empty()
                     && is_same(tail, end)
                     && added.len() + removed.len() <= there.len() =>
             {
-                let (added, removed) = differing(unordered, head);
                 let delete = |rule| Edit::Delete { chain: name, rule };
                 let insert = |rule| Edit::Insert { chain: name, position: 0, rule };
                 self.edits.extend(removed.into_iter().map(delete));

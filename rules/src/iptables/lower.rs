@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::chain::TableName;
 use super::fragment::{Claim, Entry, Fragment, OwnChain, SharedChain};
-use super::names::{chain, clients_list, external_chain, pool_chain, sources_chain};
+use super::names::{PortChains, chain, clients_list};
 use super::program::{from_pods, host};
 use super::rule::{AddressType, Match, Odds, Recent, Rule, Target};
 use crate::layout::{FrontendKey, comment};
@@ -17,7 +17,8 @@ use crate::route::{Backend, Frontend, FrontendAddress, FrontendKind, Handling, P
 pub fn lower(view: View<'_>, routes: &[Route<'_>]) -> Fragment {
     let mut fragment = Fragment::default();
     for route in routes {
-        let mut lowering = Lowering { view, route, fragment: &mut fragment };
+        let mut lowering =
+            Lowering { view, route, chains: PortChains::of(&route.port), fragment: &mut fragment };
         lowering.pools();
         lowering.external();
         lowering.sources();
@@ -38,6 +39,7 @@ pub fn lower(view: View<'_>, routes: &[Route<'_>]) -> Fragment {
 struct Lowering<'a> {
     view: View<'a>,
     route: &'a Route<'a>,
+    chains: PortChains,
     fragment: &'a mut Fragment,
 }
 
@@ -57,7 +59,7 @@ impl Lowering<'_> {
             }
             let left = (1..=u32::try_from(backends.len()).unwrap_or(u32::MAX)).rev();
             rules.extend(backends.iter().zip(left).map(|(backend, left)| self.pick(backend, left)));
-            self.add_chain(TableName::Nat, pool_chain(&route.port, pool), rules);
+            self.add_chain(TableName::Nat, self.chains.pool(pool), rules);
         }
     }
 
@@ -89,7 +91,7 @@ impl Lowering<'_> {
     /// node itself may use every backend, all other traffic only the local ones, with its source kept.
     fn external(&mut self) {
         let route = self.route;
-        let every = pool_chain(&route.port, Pool::Cluster);
+        let every = self.chains.pool(Pool::Cluster);
         let masquerade = || Rule::jump(chain::MASQUERADE_LATER);
         let rules = if route.has(&[Handling::External]) {
             vec![masquerade(), Rule::goto(every)]
@@ -99,13 +101,13 @@ impl Lowering<'_> {
             rules.push(masquerade().when(from_host()));
             rules.push(Rule::goto(every).when(from_host()));
             if route.uses(Pool::Local) {
-                rules.push(Rule::goto(pool_chain(&route.port, Pool::Local)));
+                rules.push(Rule::goto(self.chains.pool(Pool::Local)));
             }
             rules
         } else {
             return;
         };
-        self.add_chain(TableName::Nat, external_chain(&route.port), rules);
+        self.add_chain(TableName::Nat, self.chains.external(), rules);
     }
 
     /// All load-balancer addresses of a route have the same sources.
@@ -116,7 +118,7 @@ impl Lowering<'_> {
         let mut rules: Vec<Rule> =
             sources.iter().map(|network| Rule::new(Target::Return).from(*network)).collect();
         rules.push(Rule::new(Target::Drop));
-        self.add_chain(TableName::Mangle, sources_chain(&self.route.port), rules);
+        self.add_chain(TableName::Mangle, self.chains.sources(), rules);
     }
 
     /// The rules that make a frontend work. What cannot be served is refused behind NAT, where local clients are met as
@@ -147,7 +149,7 @@ impl Lowering<'_> {
             rules.push((SharedChain::NoEndpoints, rule));
         }
         if frontend.sources.is_some() {
-            let target = Target::Goto(sources_chain(&self.route.port));
+            let target = Target::Goto(self.chains.sources());
             rules.push((SharedChain::Sources, rule(target).to(host(address))));
         }
         rules
@@ -164,11 +166,10 @@ impl Lowering<'_> {
 
     /// Where a connection is sent to that can be served.
     fn serve(&self, frontend: &Frontend) -> Option<Target> {
-        let port = &self.route.port;
         match frontend.handling {
             Handling::Reject | Handling::Drop => None,
-            Handling::Internal(pool) => Some(Target::Goto(pool_chain(port, pool))),
-            Handling::External | Handling::ExternalLocal => Some(Target::Goto(external_chain(port))),
+            Handling::Internal(pool) => Some(Target::Goto(self.chains.pool(pool))),
+            Handling::External | Handling::ExternalLocal => Some(Target::Goto(self.chains.external())),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The names of our chains and lists: readable where they fit, else with a hash of what they stand for.
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 
 use data_encoding::BASE32_NOPAD;
@@ -42,19 +43,43 @@ pub(crate) mod prefix {
     pub const ADDRESS: &str = "SVCNAT-IP-";
 }
 
-/// The chain that picks one of a pool's backends.
-pub(super) fn pool_chain(port: &ServicePortName, pool: Pool) -> Name {
-    fit(if pool == Pool::Cluster { prefix::POOL } else { prefix::LOCAL_POOL }, &port.to_string(), MAX_CHAIN)
+/// The names of a service port's chains, each made once and all with the same hash.
+pub(super) struct PortChains {
+    text: Name,
+    hash: OnceCell<String>,
+    pool: OnceCell<Name>,
+    local_pool: OnceCell<Name>,
+    external: OnceCell<Name>,
 }
 
-/// The chain for connections from outside.
-pub(super) fn external_chain(port: &ServicePortName) -> Name {
-    fit(prefix::EXTERNAL, &port.to_string(), MAX_CHAIN)
-}
+impl PortChains {
+    pub fn of(port: &ServicePortName) -> Self {
+        let (hash, pool, local_pool, external) = Default::default();
+        Self { text: port.text(), hash, pool, local_pool, external }
+    }
 
-/// The chain of those who may connect to the load-balancer addresses.
-pub(super) fn sources_chain(port: &ServicePortName) -> Name {
-    fit(prefix::SOURCES, &port.to_string(), MAX_CHAIN)
+    /// The chain that picks one of a pool's backends.
+    pub fn pool(&self, pool: Pool) -> Name {
+        let (name, prefix) = match pool {
+            Pool::Cluster => (&self.pool, prefix::POOL),
+            Pool::Local => (&self.local_pool, prefix::LOCAL_POOL),
+        };
+        name.get_or_init(|| self.fit(prefix)).clone()
+    }
+
+    /// The chain for connections from outside.
+    pub fn external(&self) -> Name {
+        self.external.get_or_init(|| self.fit(prefix::EXTERNAL)).clone()
+    }
+
+    /// The chain of those who may connect to the load-balancer addresses.
+    pub fn sources(&self) -> Name {
+        self.fit(prefix::SOURCES)
+    }
+
+    fn fit(&self, prefix: &str) -> Name {
+        fit_with(prefix, &self.text, MAX_CHAIN, || self.hash.get_or_init(|| hash(&self.text)))
+    }
 }
 
 /// The chain of an address.
@@ -73,16 +98,27 @@ const HASH: usize = 12;
 /// The prefix and the text; where that is too long, the text's beginning and a hash of all of it. Names in Kubernetes have
 /// lower-case letters and the hash upper-case ones, so the two kinds are never the same.
 fn fit(prefix: &str, text: &str, max: usize) -> Name {
+    fit_with(prefix, text, max, || hash(text))
+}
+
+/// The same with a hash that may be known already.
+fn fit_with<H: AsRef<str>>(prefix: &str, text: &str, max: usize, hash: impl FnOnce() -> H) -> Name {
     if prefix.len() + text.len() <= max {
-        return Name::from(format!("{prefix}{text}"));
+        return Name::from([prefix, text].concat());
     }
-    let mut hash = BASE32_NOPAD.encode(&Sha256::digest(text.as_bytes()));
-    hash.truncate(HASH);
     let room = max.saturating_sub(prefix.len() + 1 + HASH);
     let end =
         text.char_indices().map(|(start, c)| start + c.len_utf8()).take_while(|end| *end <= room).last();
     let head = end.and_then(|end| text.get(..end)).unwrap_or_default();
-    Name::from(format!("{prefix}{head}.{hash}"))
+    Name::from([prefix, head, ".", hash().as_ref()].concat())
+}
+
+fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    // Five bits make a character.
+    let mut hash = BASE32_NOPAD.encode(digest.get(..(HASH * 5).div_ceil(8)).unwrap_or_default());
+    hash.truncate(HASH);
+    hash
 }
 
 #[cfg(test)]
@@ -106,12 +142,14 @@ mod tests {
             assert_eq!(name, expected);
             assert!(name.len() <= MAX_CHAIN, "{name}");
         };
-        check(pool_chain(&port("default/web", "http"), Pool::Cluster), "SVCNAT-SVC-default/web/http");
-        check(pool_chain(&port("shop/api", ""), Pool::Local), "SVCNAT-SVL-shop/api");
+        let of = |service, name| PortChains::of(&port(service, name));
+        check(of("default/web", "http").pool(Pool::Cluster), "SVCNAT-SVC-default/web/http");
+        check(of("shop/api", "").pool(Pool::Local), "SVCNAT-SVL-shop/api");
         check(address_chain("255.255.255.255".parse().unwrap()), "SVCNAT-IP-255.255.255.255");
         check(address_chain("fd00:10:96::a".parse().unwrap()), "SVCNAT-IP-fd00:10:96::a");
         // These must never change: they tell the chains of the program that ran before from those of strangers.
-        check(external_chain(&port("default/kubernetes", "https")), "SVCNAT-EXT-defa.3DJSGHYPV7WJ");
+        check(of("default/kubernetes", "https").external(), "SVCNAT-EXT-defa.3DJSGHYPV7WJ");
+        check(of("default/kubernetes", "https").sources(), "SVCNAT-FW-defau.3DJSGHYPV7WJ");
         check(address_chain("2001:db8:1111:2222::3333".parse().unwrap()), "SVCNAT-IP-2001:.JC5UWNHALWJ7");
     }
 

@@ -121,7 +121,7 @@ impl Program<'_> {
         ];
         let unmark = Rule::new(Target::Mark { clear: 0, flip: mark });
         let mut chains = vec![
-            (chain::SERVICES, self.node_ports(chain::NODE_PORTS)),
+            (chain::SERVICES, self.tail_of_services()),
             (chain::MASQUERADE_LATER, vec![self.masquerade_later()]),
             (chain::POSTROUTING, postrouting),
             (chain::MASQUERADE, vec![unmark, Rule::new(Target::Masquerade)]),
@@ -170,6 +170,11 @@ impl Program<'_> {
             }
             SharedChain::Address(address) => self.node_ports_at(address).into_iter().collect(),
         }
+    }
+
+    /// What stands behind the addresses of Services.
+    pub(super) fn tail_of_services(&self) -> Vec<Rule> {
+        self.node_ports(chain::NODE_PORTS)
     }
 
     /// Looks a packet for one of the node's node-port addresses up by its port, in that chain.
