@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod compile;
 pub mod config;
+pub mod describe;
 pub mod diff;
 pub mod engine;
 pub mod explain;

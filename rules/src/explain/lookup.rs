@@ -51,7 +51,7 @@ pub(super) fn ports_at(table: &Table, address: IpAddr) -> BTreeSet<PortAt> {
 }
 
 /// The pod that listens at an address and port, where a comment on a rule or an element names it.
-pub(super) fn pod_at(table: &Table, backend: SocketAddr) -> Option<Name> {
+pub(crate) fn pod_at(table: &Table, backend: SocketAddr) -> Option<Name> {
     let address = Value::new().addr(backend.ip());
     let port = Value::from_bytes(&backend.port().to_be_bytes());
     let data = address.clone().port(backend.port());

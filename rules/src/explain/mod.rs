@@ -26,6 +26,7 @@ use story::{Ending, Story};
 
 pub use installed::{Understood, understand};
 pub use iptables::{ClientList, UnderstoodIptables, client_lists, understand_iptables};
+pub(crate) use lookup::pod_at;
 pub use notes::notes_on;
 pub use path::ExplainedStep;
 

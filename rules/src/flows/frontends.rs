@@ -163,6 +163,18 @@ impl Frontend {
         self.0.ways.iter().any(|way| way.leads_to(backend))
     }
 
+    /// Whether it sends every client there, whatever its address.
+    #[must_use]
+    pub fn has_for_everyone(&self, backend: SocketAddr) -> bool {
+        self.0.ways.iter().any(|way| way.guards.is_empty() && way.leads_to(backend))
+    }
+
+    /// The backends that it sends some client to.
+    #[must_use]
+    pub fn backends(&self) -> BTreeSet<SocketAddr> {
+        self.0.ways.iter().flat_map(|way| way.backends.iter().copied()).collect()
+    }
+
     /// Whether it sends nobody anywhere.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -207,9 +219,9 @@ impl Frontend {
     }
 }
 
-/// Reads `address . protocol . port`, or `protocol . port` in the map of node ports.
-fn read_key(family: Family, set: &str, key: &Value) -> Option<FrontendKey> {
-    if set == set::NODE_PORT_FRONTENDS {
+/// Reads `address . protocol . port`, or `protocol . port` in the maps of node ports.
+pub(crate) fn read_key(family: Family, set: &str, key: &Value) -> Option<FrontendKey> {
+    if matches!(set, set::NODE_PORT_FRONTENDS | set::NODE_PORT_NO_ENDPOINTS) {
         let (protocol, port) = read_port(key.as_bytes())?;
         return Some(FrontendKey { family, at: FrontendAddress::NodePort(port), protocol });
     }

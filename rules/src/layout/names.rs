@@ -60,6 +60,11 @@ pub mod set {
         ends_in_seconds(name, STICKY_NODE_PORTS)
     }
 
+    /// The seconds in a name that [`sticky`] or [`sticky_node_ports`] makes.
+    pub(crate) fn sticky_seconds(name: &str) -> Option<u32> {
+        [STICKY_NODE_PORTS, STICKY].into_iter().find_map(|prefix| name.strip_prefix(prefix)?.parse().ok())
+    }
+
     fn ends_in_seconds(name: &str, prefix: &str) -> bool {
         name.strip_prefix(prefix).is_some_and(|seconds| seconds.parse::<u32>().is_ok())
     }

@@ -25,9 +25,20 @@ impl Pools<'_> {
 
 /// An endpoint with the port at which it serves the service port in question.
 #[derive(Clone, Copy)]
-struct Candidate<'a> {
-    address: SocketAddr,
-    endpoint: &'a Endpoint,
+pub(super) struct Candidate<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) endpoint: &'a Endpoint,
+}
+
+/// Which of the ready endpoints topology hints leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Near {
+    /// All: no hints count.
+    All,
+    /// Those whose hints name this node.
+    Node,
+    /// Those whose hints name this node's zone.
+    Zone,
 }
 
 /// Chooses the backends of both policies.
@@ -38,15 +49,24 @@ pub(super) fn pools<'a>(
     slices: &[&'a EndpointSlice],
 ) -> Pools<'a> {
     let candidates = merge(port, family, slices);
-    let local = candidates.iter().copied().filter(|candidate| is_local(view, candidate.endpoint));
-    let local = usable(local.collect());
-    let mut cluster = usable(candidates);
-    if cluster.first().is_some_and(|candidate| candidate.endpoint.conditions.ready) {
-        cluster = near(view, cluster);
-    }
+    let local = for_local(view, &candidates);
+    let (cluster, _) = for_cluster(view, candidates);
     let backends =
         |chosen: Vec<Candidate<'a>>| chosen.into_iter().map(|candidate| backend(view, candidate)).collect();
     Pools { cluster: backends(cluster), local: backends(local) }
+}
+
+/// The candidates that policy Cluster allows.
+pub(super) fn for_cluster<'a>(view: View<'_>, candidates: Vec<Candidate<'a>>) -> (Vec<Candidate<'a>>, Near) {
+    let usable = usable(candidates);
+    let are_ready = usable.first().is_some_and(|candidate| candidate.endpoint.conditions.ready);
+    if are_ready { near(view, usable) } else { (usable, Near::All) }
+}
+
+/// The candidates that policy Local allows.
+pub(super) fn for_local<'a>(view: View<'_>, candidates: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
+    let local = candidates.iter().copied().filter(|candidate| is_local(view, candidate.endpoint));
+    usable(local.collect())
 }
 
 /// All endpoints that serve the port, sorted by address, each address once.
@@ -54,7 +74,11 @@ pub(super) fn pools<'a>(
 /// The EndpointSlice API allows the same endpoint in several slices while it moves from one to another. The one that
 /// is not terminating wins, then the one that is ready, then serving; what is still equal is settled by its other
 /// fields, so that the order of the slices does not matter.
-fn merge<'a>(port: &ServicePort, family: Family, slices: &[&'a EndpointSlice]) -> Vec<Candidate<'a>> {
+pub(super) fn merge<'a>(
+    port: &ServicePort,
+    family: Family,
+    slices: &[&'a EndpointSlice],
+) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     for slice in slices.iter().filter(|slice| slice.family == family) {
         let serves = |p: &&crate::cluster::EndpointPort| p.name == port.name && p.protocol == port.protocol;
@@ -97,7 +121,7 @@ fn usable(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
 
 /// Of the ready ones those whose topology hints name this node, else its zone, else all. Hints count only where every
 /// ready endpoint has them, since a partial set would overload the ones that have.
-fn near<'a>(view: View<'_>, ready: Vec<Candidate<'a>>) -> Vec<Candidate<'a>> {
+fn near<'a>(view: View<'_>, ready: Vec<Candidate<'a>>) -> (Vec<Candidate<'a>>, Near) {
     let hinted = |wanted: Option<&str>, hints: fn(&Endpoint) -> &[crate::name::Name]| -> Vec<Candidate<'a>> {
         let Some(wanted) = wanted else { return Vec::new() };
         if ready.iter().any(|candidate| hints(candidate.endpoint).is_empty()) {
@@ -109,14 +133,14 @@ fn near<'a>(view: View<'_>, ready: Vec<Candidate<'a>>) -> Vec<Candidate<'a>> {
     };
     let for_node = hinted(Some(&view.config.node_name), |endpoint| &endpoint.node_hints);
     if !for_node.is_empty() {
-        return for_node;
+        return (for_node, Near::Node);
     }
     let zone = view.node.and_then(|node| node.zone.as_deref());
     let for_zone = hinted(zone, |endpoint| &endpoint.zone_hints);
-    if for_zone.is_empty() { ready } else { for_zone }
+    if for_zone.is_empty() { (ready, Near::All) } else { (for_zone, Near::Zone) }
 }
 
-fn is_local(view: View<'_>, endpoint: &Endpoint) -> bool {
+pub(super) fn is_local(view: View<'_>, endpoint: &Endpoint) -> bool {
     endpoint.node.as_ref() == Some(&view.config.node_name)
 }
 

@@ -12,7 +12,8 @@ use crate::route::{Frontend, FrontendAddress, FrontendKind, Handling, Pool};
 ///
 /// The families of a Service are those of its ClusterIPs; an address of another family is not served. A Service that
 /// has no ClusterIP at all was never given to an API server, and is served in both.
-pub(super) fn exist(service: &Service, port: &ServicePort, family: Family) -> bool {
+#[must_use]
+pub fn exist(service: &Service, port: &ServicePort, family: Family) -> bool {
     let any = |addresses: &[IpAddr]| addresses.iter().any(|address| Family::of(*address) == family);
     if service.cluster_ips.is_empty() {
         return port.node_port.is_some() || any(&service.external_ips) || any(&service.load_balancer_ips);

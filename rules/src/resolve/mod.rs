@@ -4,12 +4,16 @@
 //! What several Services may want at once is settled behind this, in [`crate::compile`].
 
 mod backends;
+mod choice;
 mod frontends;
 
 use crate::cluster::{EndpointSlice, Node, Service};
 use crate::config::{Config, DetectLocal};
 use crate::net::{Cidr, Family};
 use crate::route::{Age, Route, ServicePortName};
+
+pub use choice::{Choice, Why, choices};
+pub use frontends::exist as has_frontends;
 
 /// What resolving needs to know about the place that the rules are for.
 #[derive(Debug, Clone, Copy)]
