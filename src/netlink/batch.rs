@@ -21,11 +21,14 @@ use super::{Options, attr, label};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     bytes: Vec<u8>,
-    /// Where each message begins; its index is its sequence number. BEGIN is the first, END the last.
+    /// Where each message begins; its index is its sequence number. BEGIN is the first, END the last but in a
+    /// rehearsal.
     starts: Vec<usize>,
     /// The key's fields of the set whose elements the messages from that sequence number on hold, for errors.
     keys: Vec<(usize, Vec<DataType>)>,
     acknowledged: bool,
+    /// Whether there is no END.
+    open: bool,
 }
 
 impl Batch {
@@ -38,7 +41,7 @@ impl Batch {
     /// How many messages there are, those around the batch not counted.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.starts.len().saturating_sub(2)
+        self.starts.len().saturating_sub(if self.open { 1 } else { 2 })
     }
 
     /// Whether there is nothing to do.
@@ -101,7 +104,8 @@ impl Builder {
             bytes: Vec::new(),
             starts: Vec::new(),
             keys: Vec::new(),
-            acknowledged: options.acknowledge,
+            acknowledged: options.acknowledge && !options.rehearse,
+            open: options.rehearse,
         };
         let mut builder = Self { batch, scratch: Vec::new() };
         let sequence = builder.next();
@@ -184,6 +188,9 @@ impl Builder {
     /// Ends the batch.
     #[must_use]
     pub fn finish(mut self) -> Batch {
+        if self.batch.open {
+            return self.batch;
+        }
         let flags = if self.batch.acknowledged { nlm::F_ACK } else { 0 };
         let sequence = self.next();
         message::put(&mut self.batch.bytes, BATCH_END, flags, sequence, 0, SUBSYSTEM, |_| {});

@@ -1,11 +1,12 @@
 //! Set elements: their messages, written and read without libnftnl, because there may be a million of them.
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
 use svcnat_rules::ruleset::{
-    DataType, Element, ElementData, MAX_COMMENT, SetData, SetDefinition, TABLE, Value, Verdict, concat_len,
+    DataType, Element, ElementData, MAX_COMMENT, SetData, SetDefinition, Value, Verdict, concat_len,
 };
 
 use super::attr::{self, attrs, nest, put, put_str};
@@ -27,7 +28,7 @@ const LIST_LIMIT: usize = 64_000;
 /// Where an element is not one that its set can hold.
 pub fn append(
     batch: &mut Builder,
-    family: Family,
+    (family, table): (Family, &CStr),
     set: &Name,
     definition: &SetDefinition,
     elements: &[(&Value, &Element)],
@@ -39,7 +40,7 @@ pub fn append(
     let mut rest = elements.iter();
     while !rest.as_slice().is_empty() {
         batch.put_elements(kind, flags, family, &definition.key, |out| {
-            put_str(out, elem::LIST_TABLE, TABLE);
+            put(out, elem::LIST_TABLE, table.to_bytes_with_nul());
             put_str(out, elem::LIST_SET, set);
             let mut result = Ok(());
             nest(out, elem::LIST_ELEMENTS, |out| {

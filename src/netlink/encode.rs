@@ -20,6 +20,8 @@ use super::{expr, userdata};
 
 /// [`TABLE`](svcnat_rules::ruleset::TABLE) as libnftnl takes it.
 const TABLE: &CStr = c"svcnat";
+/// The name of the tables of a rehearsal, which never come to be.
+const REHEARSAL: &CStr = c"svcnat-rehearsal";
 
 /// How a transaction is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +38,16 @@ pub struct Options {
     /// or flush them as long as it is open, and they stay when it closes (table flags `owner` and `persist`). See
     /// [`Netlink::can_own`](super::Netlink::can_own).
     pub own: bool,
+    /// Whether the kernel only says what it would refuse: a batch without END is checked and taken back, as for `nft
+    /// --check`. It is about tables of another name, so that ours may be there and another process's.
+    pub rehearse: bool,
 }
 
 impl Default for Options {
     /// No generation; the rest as the running kernel has it.
     fn default() -> Self {
         let chains_go = if is_since(6, 2) { ChainsGo::WithElements } else { ChainsGo::AfterElements };
-        Self { generation: None, acknowledge: is_since(6, 10), chains_go, own: false }
+        Self { generation: None, acknowledge: is_since(6, 10), chains_go, own: false, rehearse: false }
     }
 }
 
@@ -73,11 +78,13 @@ pub(super) struct Encoder {
     sets: u32,
     /// Whether tables are made the socket's own.
     own: bool,
+    table: &'static CStr,
 }
 
 impl Encoder {
     pub(super) fn new(options: &Options) -> Self {
-        Self { batch: Builder::new(options), sets: 0, own: options.own }
+        let table = if options.rehearse { REHEARSAL } else { TABLE };
+        Self { batch: Builder::new(options), sets: 0, own: options.own, table }
     }
 
     pub(super) fn operations(&mut self, transaction: &Transaction<'_>) -> Result<(), EncodeError> {
@@ -103,27 +110,27 @@ impl Encoder {
     }
 
     fn operation(&mut self, operation: &Operation<'_>) -> Result<(), EncodeError> {
-        let family = operation.family;
+        let (family, table) = (operation.family, self.table);
         match &operation.change {
             Change::AddTable => {
                 let flags = if self.own { table_number::FLAG_OWNER | table_number::FLAG_PERSIST } else { 0 };
-                let table = handle::Table::new(family, TABLE).with(flags, &userdata::comment(TABLE_COMMENT));
+                let table = handle::Table::new(family, table).with(flags, &userdata::comment(TABLE_COMMENT));
                 self.add(&table, nlm::F_CREATE);
             }
-            Change::DeleteTable => self.delete(&handle::Table::new(family, TABLE)),
+            Change::DeleteTable => self.delete(&handle::Table::new(family, table)),
             Change::AddChain { name, hook } => {
-                let chain = handle::Chain::new(family, TABLE, &EncodeError::check_name(name)?);
+                let chain = handle::Chain::new(family, table, &EncodeError::check_name(name)?);
                 self.add(&with_hook(chain, *hook), nlm::F_CREATE | nlm::F_EXCL);
             }
             Change::DeleteChain { name } => {
-                self.delete(&handle::Chain::new(family, TABLE, &EncodeError::check_name(name)?));
+                self.delete(&handle::Chain::new(family, table, &EncodeError::check_name(name)?));
             }
             Change::FlushChain { name } => {
                 // A rule without a handle means all of the chain.
-                self.delete(&handle::Rule::new(family, TABLE, &EncodeError::check_name(name)?));
+                self.delete(&handle::Rule::new(family, table, &EncodeError::check_name(name)?));
             }
             Change::AddRule { chain, rule, place } => {
-                let encoded = encode_rule(family, &EncodeError::check_name(chain)?, rule)?;
+                let encoded = encode_rule(family, table, &EncodeError::check_name(chain)?, rule)?;
                 match place {
                     Place::End => self.add(&encoded, nlm::F_CREATE | nlm::F_APPEND),
                     // Without F_APPEND the position is the rule behind the new one.
@@ -131,26 +138,26 @@ impl Encoder {
                 }
             }
             Change::ReplaceRule { chain, handle, rule } => {
-                let encoded = encode_rule(family, &EncodeError::check_name(chain)?, rule)?;
+                let encoded = encode_rule(family, table, &EncodeError::check_name(chain)?, rule)?;
                 self.add(&encoded.with_handle(*handle), nlm::F_REPLACE);
             }
             Change::DeleteRule { chain, handle } => {
-                let rule = handle::Rule::new(family, TABLE, &EncodeError::check_name(chain)?);
+                let rule = handle::Rule::new(family, table, &EncodeError::check_name(chain)?);
                 self.delete(&rule.with_handle(*handle));
             }
             Change::AddSet { name, definition } => {
                 self.sets += 1;
-                let set = encode_set(family, &EncodeError::check_name(name)?, definition, self.sets)?;
+                let set = encode_set(family, table, &EncodeError::check_name(name)?, definition, self.sets)?;
                 self.add(&set, nlm::F_CREATE | nlm::F_EXCL);
             }
             Change::DeleteSet { name } => {
-                self.delete(&handle::Set::new(family, TABLE, &EncodeError::check_name(name)?));
+                self.delete(&handle::Set::new(family, table, &EncodeError::check_name(name)?));
             }
             Change::AddElements { set, definition, elements } => {
-                element::append(&mut self.batch, family, set, definition, elements, true)?;
+                element::append(&mut self.batch, (family, table), set, definition, elements, true)?;
             }
             Change::DeleteElements { set, definition, elements } => {
-                element::append(&mut self.batch, family, set, definition, elements, false)?;
+                element::append(&mut self.batch, (family, table), set, definition, elements, false)?;
             }
         }
         Ok(())
@@ -180,11 +187,16 @@ fn with_hook(chain: handle::Chain, hook: Option<BaseHook>) -> handle::Chain {
     chain.with_hook(kind, base.hook.number(), base.priority, chain_number::ACCEPT)
 }
 
-fn encode_rule(family: Family, chain: &CString, rule: &Rule) -> Result<handle::Rule, EncodeError> {
+fn encode_rule(
+    family: Family,
+    table: &CStr,
+    chain: &CString,
+    rule: &Rule,
+) -> Result<handle::Rule, EncodeError> {
     if rule.exprs.len() > rule_number::MAX_EXPRESSIONS {
         return Err(EncodeError::Rule(rule.exprs.len()));
     }
-    let mut encoded = handle::Rule::new(family, TABLE, chain);
+    let mut encoded = handle::Rule::new(family, table, chain);
     for expr in &rule.exprs {
         encoded.push(expr::encode(family, expr)?);
     }
@@ -196,13 +208,14 @@ fn encode_rule(family: Family, chain: &CString, rule: &Rule) -> Result<handle::R
 
 fn encode_set(
     family: Family,
+    table: &CStr,
     name: &CString,
     definition: &SetDefinition,
     id: u32,
 ) -> Result<handle::Set, EncodeError> {
     let key = &definition.key;
     let number = |len: usize| u32::try_from(len).map_err(|_| EncodeError::Value(len));
-    let mut set = handle::Set::new(family, TABLE, name)
+    let mut set = handle::Set::new(family, table, name)
         .number(SetNumber::Flags, flags(definition))
         .number(SetNumber::KeyType, concat_id(key))
         .number(SetNumber::KeyLen, number(kernel_len(key))?)

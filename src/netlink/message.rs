@@ -101,6 +101,12 @@ impl<'a> Message<'a> {
         self.bytes.get(12..16).and_then(|word| word.try_into().ok()).map_or(0, u32::from_ne_bytes)
     }
 
+    /// The number of an nf_tables message's family, whichever it is.
+    #[must_use]
+    pub fn number(&self) -> u8 {
+        self.bytes.get(HEADER).copied().unwrap_or(0)
+    }
+
     /// The family of an nf_tables message, if it is one of ours.
     #[must_use]
     pub fn family(&self) -> Option<Family> {

@@ -35,6 +35,7 @@ mod read_slots;
 mod release;
 mod socket;
 mod table_sizes;
+mod tables;
 mod userdata;
 
 use std::io;
@@ -49,6 +50,7 @@ pub use error::{EncodeError, Error};
 pub use kube_proxy::KUBE_PROXY_TABLE;
 pub use label::{Object, Suspect};
 pub use monitor::{Heard, Listen, Monitor};
+pub use release::kernel_release;
 pub use socket::{Socket, Transport};
 pub use table_sizes::TableSizes;
 

@@ -11,6 +11,12 @@ pub(super) fn is_since(major: u32, minor: u32) -> bool {
     since(&RELEASE, major, minor)
 }
 
+/// The release of the running kernel; empty where it cannot be read.
+#[must_use]
+pub fn kernel_release() -> &'static str {
+    RELEASE.trim_end()
+}
+
 fn since(release: &str, major: u32, minor: u32) -> bool {
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
     matches!((numbers.next(), numbers.next()), (Some(Ok(a)), Some(Ok(b))) if (a, b) >= (major, minor))

@@ -14,5 +14,6 @@ mod large_maps;
 mod namespace;
 mod owning;
 mod refusals;
+mod rehearsal;
 mod round_trip;
 mod simulated;
