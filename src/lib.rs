@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod agent;
+pub mod agent_api;
 pub mod cli;
 mod compiler;
 pub mod conntrack;

@@ -39,7 +39,14 @@ impl<'a> Agent<'a> {
         let began = Instant::now();
         let child = namespace.run(|| {
             Command::new(PROGRAM)
-                .args(["agent", "--hostname-override=node-0", "--cluster-cidr", POD_CIDR, "--kubeconfig"])
+                .args([
+                    "agent",
+                    "--socket=",
+                    "--hostname-override=node-0",
+                    "--cluster-cidr",
+                    POD_CIDR,
+                    "--kubeconfig",
+                ])
                 .arg(kubeconfig)
                 .arg("--state-file")
                 .arg(state_file)

@@ -75,6 +75,16 @@ impl Protocol {
     /// Every protocol.
     pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
+    /// The word for it in the API.
+    #[must_use]
+    pub fn api_name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        }
+    }
+
     /// The IANA protocol number, as in the IP header.
     #[must_use]
     pub fn number(self) -> u8 {

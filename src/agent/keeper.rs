@@ -16,10 +16,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 use super::backoff::Backoff;
+use super::chronicle::Chronicle;
 use super::cleaner::Cleaner;
 use super::leftovers::Leftovers;
 use super::observers::Observers;
 use super::outlet::{Outlet, SendError};
+use super::questions::{Facts, Question, Watchers};
 use super::saver::Saver;
 use crate::http::Health;
 use crate::kubernetes::{Regarding, Severity};
@@ -44,6 +46,8 @@ pub(super) struct Inputs {
     pub(super) settings: mpsc::Receiver<Settings>,
     /// Somebody else was at work in our tables.
     pub(super) disturbances: mpsc::Receiver<()>,
+    /// Somebody wants to know something.
+    pub(super) questions: mpsc::Receiver<Question>,
     /// Ends the loop.
     pub(super) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -57,6 +61,9 @@ pub(super) struct Parts {
     pub(super) observers: Observers,
     pub(super) health: Health,
     pub(super) saver: Option<Saver>,
+    pub(super) watchers: Watchers,
+    /// What the source is, for people.
+    pub(super) source: &'static str,
     /// The configuration that `/configz` shows.
     pub(super) configz: watch::Sender<serde_json::Value>,
     /// Is told when all rules are in force for the first time.
@@ -85,6 +92,7 @@ pub(super) struct Keeper {
     undisturbed_until: Instant,
     service_changes: u32,
     endpoint_changes: u32,
+    chronicle: Chronicle,
 }
 
 /// What is known.
@@ -121,6 +129,7 @@ impl Keeper {
             undisturbed_until: Instant::now(),
             service_changes: 0,
             endpoint_changes: 0,
+            chronicle: Chronicle::new(),
         }
     }
 
@@ -135,6 +144,8 @@ impl Keeper {
                 () = &mut inputs.stop => break,
                 Some(settings) = inputs.settings.recv() => self.reload(settings),
                 Some(()) = inputs.disturbances.recv() => self.disturbed(),
+                // One at a time: changes come in between.
+                Some(question) = inputs.questions.recv() => self.answer(question),
                 taken = inputs.news.recv_many(&mut inbox, BATCH) => {
                     if taken == 0 {
                         tracing::error!("the source of the cluster's state has ended");
@@ -148,6 +159,23 @@ impl Keeper {
         if let (Some(saver), State::Keeping(engine)) = (&mut self.parts.saver, &self.state) {
             saver.finish(engine).await;
         }
+    }
+
+    fn answer(&self, question: Question) {
+        let facts = Facts {
+            engine: match &self.state {
+                State::Keeping(engine) => Some(engine),
+                State::Gathering(..) => None,
+            },
+            settings: &self.parts.settings,
+            chronicle: &self.chronicle,
+            source: self.parts.source,
+            owns_tables: self.parts.outlet.owned() > 0,
+            eligible: self.parts.health.is_eligible(),
+            out_of_step: self.out_of_step.map(why),
+            pending: self.pending.len(),
+        };
+        facts.answer(question);
     }
 
     fn take(&mut self, news: News) {
@@ -320,6 +348,7 @@ impl Keeper {
         let leftovers = Leftovers::before(engine, &events, &self.parts.settings);
         let delta = engine.update(events);
         self.parts.observers.updated(engine, &delta.services);
+        self.parts.watchers.tell(engine, &delta.services);
         self.leftovers.extend(leftovers.map(|before| before.after(engine, &self.parts.settings)));
         if let Some(saver) = &mut self.parts.saver {
             saver.changed();
@@ -345,6 +374,7 @@ impl Keeper {
                 self.out_of_step = Some(RepairReason::TransactionFailed);
                 self.retry_at = Instant::now();
                 tracing::warn!("{error}; everything is read back and compared");
+                self.chronicle.failed(&error);
                 self.parts.observers.metrics.sync_failed(false);
             }
         }
@@ -364,6 +394,7 @@ impl Keeper {
                 let reason = self.out_of_step.take().unwrap_or(RepairReason::Resync);
                 if done.sent.is_some() {
                     self.parts.observers.metrics.repaired(reason);
+                    self.chronicle.repaired(reason);
                     self.tell_of_repair(reason, &done.summary);
                 }
                 self.in_force(taken, true, done.sent);
@@ -373,11 +404,7 @@ impl Keeper {
     }
 
     fn tell_of_repair(&self, reason: RepairReason, summary: &str) {
-        let why = match reason {
-            RepairReason::TransactionFailed => "after a refusal",
-            RepairReason::ChangedByOthers => "somebody else had changed our tables",
-            RepairReason::Resync => "a difference was found",
-        };
+        let why = why(reason);
         tracing::warn!("the rules were mended ({why}): {summary}");
         self.parts.observers.report(
             Regarding::Node,
@@ -401,6 +428,7 @@ impl Keeper {
         }
         self.backoff.reset();
         self.parts.health.synced(taken);
+        self.chronicle.synced(now - taken, full, sent.as_ref());
         let metrics = &self.parts.observers.metrics;
         metrics.synced(&Synced {
             full,
@@ -427,7 +455,17 @@ impl Keeper {
         let wait = self.backoff.next();
         self.retry_at = Instant::now() + wait;
         self.parts.observers.metrics.sync_failed(true);
+        self.chronicle.failed(error);
         tracing::error!("{error}; tried again in {wait:.1?}");
+    }
+}
+
+/// Why the rules are compared with what they should be, for people.
+fn why(reason: RepairReason) -> &'static str {
+    match reason {
+        RepairReason::TransactionFailed => "after a refusal",
+        RepairReason::ChangedByOthers => "somebody else had changed our tables",
+        RepairReason::Resync => "a difference was found",
     }
 }
 

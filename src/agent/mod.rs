@@ -6,6 +6,7 @@
 
 mod back_end;
 mod backoff;
+mod chronicle;
 mod cleaner;
 mod config;
 mod error;
@@ -14,14 +15,17 @@ mod iptables_watch;
 mod keeper;
 mod kernel;
 mod leftovers;
+mod listing;
 mod nftables;
 mod observers;
 mod outlet;
+mod questions;
 mod saver;
+mod socket;
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use svcnat_rules::cluster::Cluster;
@@ -44,7 +48,9 @@ use crate::{addresses, folder, state_file};
 use back_end::BackEnd;
 use keeper::{Inputs, Keeper, Parts};
 use observers::Observers;
+use questions::Asker;
 use saver::Saver;
+use socket::Socket;
 
 /// How the agent is started.
 pub struct Options {
@@ -56,6 +62,8 @@ pub struct Options {
     pub manifests: Vec<PathBuf>,
     /// Networks that ClusterIPs are taken from, besides those that objects tell of.
     pub service_cidrs: Vec<Cidr>,
+    /// Where questions are answered (see [`agent_api`](crate::agent_api)); none for nowhere. A dry run answers none.
+    pub socket: Option<PathBuf>,
     /// Changes nothing: what would be sent is given to this instead.
     pub dry_run: Option<Print>,
     /// Called when settings ask for more or less on standard error.
@@ -74,7 +82,8 @@ const LOOK_AT_WATCHES: Duration = Duration::from_secs(5);
 ///
 /// See [`Error`]: only where it cannot start.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let Options { settings, settings_source, manifests, service_cidrs, dry_run, set_log_level } = options;
+    let Options { settings, settings_source, manifests, service_cidrs, socket, dry_run, set_log_level } =
+        options;
     let stop = Box::pin(stop_signal()?);
     let dry = dry_run.is_some();
     let _lock = if dry { None } else { Some(lock()?) };
@@ -83,6 +92,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let mut tasks = JoinSet::new();
 
     let (news_sender, news) = mpsc::channel(NEWS);
+    let source = if manifests.is_empty() { "kubernetes" } else { "manifests" };
     let known = if manifests.is_empty() { saved_state(&settings).await } else { None };
     let reporter =
         start_source(&settings, manifests, service_cidrs, known.as_ref(), news_sender, &metrics, &mut tasks)
@@ -113,11 +123,24 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let (settings_sender, new_settings) = mpsc::channel(1);
     tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
     let saver = settings.state_file.clone().filter(|_| !dry).map(|path| Saver::new(path, metrics.clone()));
+    let (asker, questions, watchers) = Asker::new();
+    let _socket = socket.filter(|_| !dry).and_then(|path| listen_on_socket(&path, asker));
     let observers = Observers::new(metrics, health_checks, reporter, &settings);
-    let first_success = Some(first_success);
-    let parts =
-        Parts { settings, outlet, cleaner, observers, health, saver, configz, first_success, set_log_level };
-    let keeper = Keeper::new(parts, known).run(Inputs { news, settings: new_settings, disturbances, stop });
+    let parts = Parts {
+        settings,
+        outlet,
+        cleaner,
+        observers,
+        health,
+        saver,
+        watchers,
+        source,
+        configz,
+        first_success: Some(first_success),
+        set_log_level,
+    };
+    let inputs = Inputs { news, settings: new_settings, disturbances, questions, stop };
+    let keeper = Keeper::new(parts, known).run(inputs);
     // As a task: to wake the future that the runtime itself waits for takes a system call.
     let ended = tokio::spawn(keeper).await;
     drop(disturbance_sender);
@@ -127,6 +150,19 @@ pub async fn run(options: Options) -> Result<(), Error> {
         std::panic::resume_unwind(panicked);
     }
     Ok(())
+}
+
+/// Rules matter more than questions about them, so an agent without a socket warns and goes on.
+fn listen_on_socket(path: &Path, asker: Asker) -> Option<Socket> {
+    let socket = Socket::listen(path, asker);
+    socket
+        .inspect_err(|error| {
+            tracing::warn!(
+                "no questions are answered, since {} cannot be listened on: {error}; --socket names another place",
+                path.display()
+            );
+        })
+        .ok()
 }
 
 fn io(action: &'static str) -> impl FnOnce(std::io::Error) -> Error {

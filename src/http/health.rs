@@ -76,6 +76,12 @@ impl Health {
         self.state().eligible = eligible;
     }
 
+    /// Whether load balancers should send traffic to this node, as its Node has it.
+    #[must_use]
+    pub fn is_eligible(&self) -> bool {
+        self.state().eligible
+    }
+
     /// Whether the first complete ruleset is in force.
     #[must_use]
     pub fn is_ready(&self) -> bool {

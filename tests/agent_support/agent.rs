@@ -35,9 +35,11 @@ impl Agent {
     /// The same with something about the process that is different.
     pub fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let own = ["--socket".into(), folder.path().join("socket").into_os_string()];
+        let socket = own.iter().filter(|_| !arguments.contains(&"--socket"));
         let file = |name: &str| File::create(folder.path().join(name)).unwrap();
         let mut command = Command::new(SVCNAT);
-        command.arg("agent").args(arguments).env_remove("RUST_LOG");
+        command.arg("agent").args(socket).args(arguments).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
         let child = change(&mut command).spawn().unwrap();
         Self { child: RefCell::new(child), folder, config: config_of(arguments) }
@@ -70,6 +72,11 @@ impl Agent {
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("err")).unwrap()
+    }
+
+    /// Where it answers questions.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
     }
 
     /// Where its standard output goes.

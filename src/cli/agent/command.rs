@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{AgentFlags, Start};
 use crate::agent::{self, Options, Print};
+use crate::agent_api::SOCKET;
 use crate::cli::Failure;
 use crate::cli::output;
 
@@ -24,6 +25,9 @@ pub struct Agent {
     /// With --manifests: networks that ClusterIPs are taken from, besides those of ServiceCIDR objects
     #[arg(long, value_name = "CIDR", value_delimiter = ',', requires = "manifests")]
     service_cluster_ip_range: Vec<Cidr>,
+    /// The Unix socket that answers `svcnat services`, `backends` and `status`; empty for none
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    socket: PathBuf,
     /// Change nothing; print what every change would be made with: the nft script, or what the programs of iptables would be
     /// given
     #[arg(long)]
@@ -47,6 +51,7 @@ impl Agent {
             settings_source: self.flags.source(),
             manifests: self.manifests.clone(),
             service_cidrs: self.service_cluster_ip_range.clone(),
+            socket: Some(self.socket.clone()).filter(|path| !path.as_os_str().is_empty()),
             dry_run: self.dry_run.then_some(print),
             set_log_level: Box::new(move |settings| set_log_level(settings.log_level())),
         };

@@ -1,0 +1,135 @@
+//! Describing Services to whoever asks on the socket: all at once, or as they change.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use futures::{Stream, StreamExt as _, stream};
+use svcnat_rules::describe::ServiceSummary;
+use svcnat_rules::name::ObjectName;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::task::spawn_blocking;
+
+use super::questions::Asker;
+use crate::agent_api::{Change, WatchEvent};
+
+/// How many Services the keeper copies at once, which takes it less than 0.1 ms: a change of the cluster waits no longer.
+const PAGE: usize = 32;
+
+/// Which Services are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Filter {
+    /// Only those of a namespace.
+    pub(super) namespace: Option<String>,
+}
+
+impl Filter {
+    fn takes(&self, name: &ObjectName) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| name.namespace() == namespace)
+    }
+}
+
+/// The Services in the order of their names; `None` before all that exists has been told, or when the agent ends.
+pub(super) async fn all(asker: &Asker, filter: &Filter) -> Option<Vec<ServiceSummary>> {
+    let mut names = asker.names().await?;
+    names.retain(|name| filter.takes(name));
+    let names = spawn_blocking(move || {
+        names.sort_unstable();
+        names
+    });
+    some(asker, &names.await.ok()?).await
+}
+
+/// Those of the Services that there are.
+async fn some(asker: &Asker, names: &[ObjectName]) -> Option<Vec<ServiceSummary>> {
+    let mut found = Vec::with_capacity(names.len());
+    for page in names.chunks(PAGE) {
+        let part = asker.part(page.to_vec()).await?;
+        found.extend(spawn_blocking(move || part.services()).await.ok()?);
+    }
+    Some(found)
+}
+
+/// Lines that tell of all Services, then of each that is different, until the agent ends. `None` as for [`all`].
+pub(super) async fn watch(
+    asker: Asker,
+    filter: Filter,
+) -> Option<impl Stream<Item = Result<Bytes, Infallible>> + use<>> {
+    // From before the list on, so that nothing comes in between.
+    let touched = asker.touched();
+    let services = all(&asker, &filter).await?;
+    let mut watch = Watch { asker, filter, touched, known: BTreeMap::new() };
+    let mut events = watch.seen(services);
+    events.push(WatchEvent { change: Change::Synced, object: None });
+    let later = stream::unfold(watch, |mut watch| async move {
+        let events = watch.next().await?;
+        Some((events, watch))
+    });
+    Some(stream::once(async { events }).chain(later).map(|events| Ok(lines(&events))))
+}
+
+/// What somebody who watches has been told.
+struct Watch {
+    asker: Asker,
+    filter: Filter,
+    touched: Receiver<Arc<[ObjectName]>>,
+    known: BTreeMap<ObjectName, ServiceSummary>,
+}
+
+impl Watch {
+    /// The events of the next updates; `None` when the agent ends.
+    async fn next(&mut self) -> Option<Vec<WatchEvent>> {
+        let mut names = match self.touched.recv().await {
+            Ok(names) => names.to_vec(),
+            Err(RecvError::Lagged(_)) => self.everything().await?,
+            Err(RecvError::Closed) => return None,
+        };
+        // What was contested may have been won since.
+        let losers =
+            self.known.iter().filter(|(_, known)| known.conflicts.iter().any(|lost| !lost.is_empty()));
+        names.extend(losers.map(|(name, _)| name.clone()));
+        names.retain(|name| self.filter.takes(name));
+        names.sort_unstable();
+        names.dedup();
+        let there = some(&self.asker, &names).await?;
+        names.retain(|name| !there.iter().any(|service| service.is(name)));
+        let gone = names.iter().filter_map(|name| self.known.remove(name));
+        let gone = gone.map(|object| WatchEvent { change: Change::Deleted, object: Some(object) });
+        let mut events: Vec<WatchEvent> = gone.collect();
+        events.extend(self.seen(there));
+        Some(events)
+    }
+
+    /// Every name that was told and every one that there is.
+    async fn everything(&mut self) -> Option<Vec<ObjectName>> {
+        self.touched = self.asker.touched();
+        let mut names = self.asker.names().await?;
+        names.extend(self.known.keys().cloned());
+        Some(names)
+    }
+
+    /// What of these Services is news.
+    fn seen(&mut self, services: Vec<ServiceSummary>) -> Vec<WatchEvent> {
+        let mut events = Vec::new();
+        for service in services {
+            let before = self.known.insert(service.object_name(), service.clone());
+            let change = if before.is_some() { Change::Modified } else { Change::Added };
+            if before.as_ref() != Some(&service) {
+                events.push(WatchEvent { change, object: Some(service) });
+            }
+        }
+        events
+    }
+}
+
+fn lines(events: &[WatchEvent]) -> Bytes {
+    let mut text = Vec::new();
+    for event in events {
+        // Writing to memory does not fail, and the shapes have nothing that JSON has not.
+        if serde_json::to_writer(&mut text, event).is_ok() {
+            text.push(b'\n');
+        }
+    }
+    text.into()
+}
