@@ -20,6 +20,7 @@ pub mod memory;
 pub mod metrics;
 pub mod netlink;
 mod other_mode;
+pub mod preflight;
 pub mod program;
 pub mod settings;
 pub mod source;
