@@ -1,10 +1,8 @@
 //! `svcnat diff`: what `apply` would change, as people read it.
 
 use std::fmt;
-use std::io;
 use std::process::ExitCode;
 
-use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use svcnat_rules::diff::diff;
@@ -99,8 +97,7 @@ impl Diff {
 type Sections = Vec<(String, Vec<(Mark, String)>)>;
 
 fn print_listing(sections: Sections) -> Result<(), Failure> {
-    let coloured = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
-    output::print(Listing { sections, coloured })
+    output::print(Listing { sections, coloured: output::is_coloured() })
 }
 
 /// Differences as they are printed: a heading for each section, blank lines between.

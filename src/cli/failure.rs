@@ -3,21 +3,23 @@
 use std::io;
 use std::process::ExitCode;
 
+use svcnat_rules::name::ObjectName;
 use svcnat_rules::simulate::SimulateError;
 use thiserror::Error;
 
 use crate::kube_proxy;
 use crate::manifests::ManifestErrors;
-use crate::{agent, iptables, netlink, settings};
+use crate::{agent, agent_api, iptables, netlink, settings};
 
 /// The part of `--help` that documents exit codes.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or nothing to do; diff: there is no difference
-  1  diff: there are differences
-  2  the command line or the configuration file cannot be understood
+  1  diff: there are differences; backends: there is no such Service; status: the rules are not as they should be;
+     check: something is missing
+  2  the command line or the configuration file cannot be understood; status: there is no agent
   3  the manifests cannot be read; nothing was done
-  4  the kernel cannot be asked, or refused; or a defect of svcnat was found; nothing was done, or what the
+  4  the kernel or the agent cannot be asked, or refused; or a defect of svcnat was found; nothing was done, or what the
      message says
   5  the output cannot be written";
 
@@ -57,6 +59,12 @@ pub enum Failure {
     /// What kube-proxy has left cannot be looked at, or some of it cannot be removed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     KubeProxy(Vec<kube_proxy::Error>),
+    /// The agent cannot be asked, or has no answer.
+    #[error(transparent)]
+    Asking(#[from] agent_api::Error),
+    /// A Service that was named does not exist, or wants no rules.
+    #[error("no Service {0} wants rules; `svcnat services -A` lists those that do")]
+    NoService(ObjectName),
     /// Standard output cannot be written to.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -67,10 +75,12 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::NoService(_) => 1,
             Self::Usage(_) | Self::Settings(_) => 2,
             Self::Manifests(_) => 3,
             Self::Kernel(_)
             | Self::Agent(_)
+            | Self::Asking(_)
             | Self::Commit(_)
             | Self::Invalid(_)
             | Self::Iptables(_)

@@ -4,13 +4,21 @@
 
 mod agent;
 mod apply;
+mod backends;
+mod check;
 mod cleanup;
 mod desired;
 mod diff;
 mod failure;
+mod namespace;
 mod options;
 mod output;
 mod render;
+mod selector;
+mod services;
+mod source;
+mod status;
+mod table;
 pub mod trace;
 
 use std::process::ExitCode;
@@ -39,7 +47,11 @@ enum Command {
     Diff(diff::Diff),
     Apply(apply::Apply),
     Cleanup(cleanup::Cleanup),
+    Services(Box<services::Services>),
+    Backends(Box<backends::Backends>),
     Trace(trace::Trace),
+    Status(status::Status),
+    Check(check::Check),
     Agent(Box<agent::Agent>),
 }
 
@@ -65,7 +77,11 @@ impl Cli {
             Command::Diff(diff) => return diff.run(),
             Command::Apply(apply) => apply.run(),
             Command::Cleanup(cleanup) => cleanup.run(),
+            Command::Services(services) => services.run(),
+            Command::Backends(backends) => backends.run(),
             Command::Trace(trace) => trace.run(),
+            Command::Status(status) => return status.run(),
+            Command::Check(check) => return check.run(),
             Command::Agent(agent) => agent.run(set_log_level),
         }
         .map(|()| ExitCode::SUCCESS)

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write as _};
 
+use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
+use serde::Serialize;
 use svcnat_rules::nft;
 use svcnat_rules::transaction::Transaction;
 
@@ -46,4 +48,20 @@ pub(super) fn print(result: impl Display) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Writes a result for programs, in lines for people.
+pub(super) fn print_json(result: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(result).map_err(io::Error::other)?;
+    print(format_args!("{text}\n"))
+}
+
+/// The same as YAML.
+pub(super) fn print_yaml(result: &impl Serialize) -> Result<(), Failure> {
+    print(serde_saphyr::to_string(result).map_err(io::Error::other)?)
+}
+
+/// Whether standard output shows colours: a terminal, unless NO_COLOR is set.
+pub(super) fn is_coloured() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }

@@ -19,4 +19,5 @@ mod folder;
 mod health;
 mod iptables;
 mod loss;
+mod questions;
 mod start;

@@ -9,6 +9,7 @@
 
 mod apply;
 mod bad_input;
+mod check;
 mod foreign;
 mod help;
 mod iptables;

@@ -1,0 +1,41 @@
+//! Which namespaces a command is about.
+
+use clap::Args;
+
+/// Where kubectl looks when it is not told.
+const DEFAULT: &str = "default";
+
+/// `-n` and `-A`, as kubectl has them.
+#[derive(Debug, Args)]
+pub(super) struct Namespace {
+    /// The namespace
+    #[arg(short, long, value_name = "NAME", default_value = DEFAULT)]
+    namespace: String,
+    /// All namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+}
+
+impl Namespace {
+    /// Whether all are asked for.
+    pub(super) fn all(&self) -> bool {
+        self.all_namespaces
+    }
+
+    /// The one that is asked for; `None` for all.
+    pub(super) fn chosen(&self) -> Option<&str> {
+        Some(self.namespace.as_str()).filter(|_| !self.all_namespaces)
+    }
+
+    /// Says that nothing was found, which is no error.
+    pub(super) fn tell_of_none(&self) {
+        if self.all_namespaces {
+            tracing::warn!("there are no Services that want rules");
+        } else {
+            tracing::warn!(
+                "there are no Services that want rules in namespace {}; -A shows those of all namespaces",
+                self.namespace
+            );
+        }
+    }
+}
