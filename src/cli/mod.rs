@@ -7,9 +7,11 @@ mod apply;
 mod backends;
 mod check;
 mod cleanup;
+mod completion;
 mod desired;
 mod diff;
 mod failure;
+mod man;
 mod namespace;
 mod options;
 mod output;
@@ -52,6 +54,8 @@ enum Command {
     Trace(trace::Trace),
     Status(status::Status),
     Check(check::Check),
+    Completion(completion::Completion),
+    Man(man::Man),
     Agent(Box<agent::Agent>),
 }
 
@@ -82,6 +86,8 @@ impl Cli {
             Command::Trace(trace) => trace.run(),
             Command::Status(status) => return status.run(),
             Command::Check(check) => return check.run(),
+            Command::Completion(completion) => completion.run(),
+            Command::Man(man) => man.run(),
             Command::Agent(agent) => agent.run(set_log_level),
         }
         .map(|()| ExitCode::SUCCESS)

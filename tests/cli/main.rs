@@ -15,3 +15,4 @@ mod help;
 mod iptables;
 mod privilege;
 mod sandbox;
+mod shells;
