@@ -16,7 +16,10 @@ const ACCEPTED: [(&str, &str); 12] = [
     ("PrivateNetwork", "the host's network is where the rules are"),
     ("PrivateUsers", "a capability in another user namespace is none in the host's network"),
     ("RestrictAddressFamilies_AF_NETLINK", "the way to the kernel's rules"),
-    ("RestrictAddressFamilies_AF_UNIX", "signals, and the lock that keeps a second agent from running"),
+    (
+        "RestrictAddressFamilies_AF_UNIX",
+        "the socket for questions, and the lock that keeps a second agent from running",
+    ),
     ("RestrictAddressFamilies_AF_INET_INET6", "health and metrics"),
     ("IPAddressDeny", "health is for load balancers, wherever they are"),
     ("ProcSubset", "the kernel's release and settings are read from /proc/sys"),
