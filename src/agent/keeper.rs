@@ -167,6 +167,7 @@ impl Keeper {
                 State::Keeping(engine) => Some(engine),
                 State::Gathering(..) => None,
             },
+            watchers: &self.parts.watchers,
             settings: &self.parts.settings,
             chronicle: &self.chronicle,
             source: self.parts.source,
@@ -318,6 +319,7 @@ impl Keeper {
         let (cluster, rules) = (std::mem::take(cluster), self.parts.settings.rules.clone());
         let (engine, loaded) = Engine::load(cluster, rules, &self.parts.outlet.slots(&installed));
         self.parts.observers.updated(&engine, &loaded.services);
+        self.parts.watchers.tell(&engine, &loaded.services);
         self.parts.observers.moved(&self.parts.settings.rules, self.node.as_ref());
         let done = self.parts.outlet.load(&engine, &loaded, &installed).await;
         // What is left behind is removed once all is in force, be that by this transaction or by a later one.

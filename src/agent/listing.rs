@@ -1,6 +1,6 @@
 //! Describing Services to whoever asks on the socket: all at once, or as they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -11,11 +11,8 @@ use svcnat_rules::name::ObjectName;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::spawn_blocking;
 
-use super::questions::Asker;
+use super::questions::{Asker, PAGE};
 use crate::agent_api::{Change, WatchEvent};
-
-/// How many Services the keeper copies at once, which takes it less than 0.1 ms: a change of the cluster waits no longer.
-const PAGE: usize = 32;
 
 /// Which Services are asked for.
 #[derive(Debug, Clone)]
@@ -25,6 +22,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// The name behind which the first Services come that are asked for.
+    fn start(&self) -> Option<ObjectName> {
+        self.namespace.as_ref().map(|namespace| ObjectName::new(namespace, ""))
+    }
+
     fn takes(&self, name: &ObjectName) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| name.namespace() == namespace)
     }
@@ -32,13 +34,18 @@ impl Filter {
 
 /// The Services in the order of their names; `None` before all that exists has been told, or when the agent ends.
 pub(super) async fn all(asker: &Asker, filter: &Filter) -> Option<Vec<ServiceSummary>> {
-    let mut names = asker.names().await?;
-    names.retain(|name| filter.takes(name));
-    let names = spawn_blocking(move || {
-        names.sort_unstable();
-        names
-    });
-    some(asker, &names.await.ok()?).await
+    let mut found = Vec::new();
+    let mut after = filter.start();
+    loop {
+        let (part, last) = asker.page(after).await?;
+        let Some(last) = last else { return Some(found) };
+        found.extend(spawn_blocking(move || part.services()).await.ok()?);
+        if !filter.takes(&last) {
+            found.retain(|service| filter.takes(&service.object_name()));
+            return Some(found);
+        }
+        after = Some(last);
+    }
 }
 
 /// Those of the Services that there are.
@@ -80,33 +87,37 @@ struct Watch {
 impl Watch {
     /// The events of the next updates; `None` when the agent ends.
     async fn next(&mut self) -> Option<Vec<WatchEvent>> {
-        let mut names = match self.touched.recv().await {
-            Ok(names) => names.to_vec(),
-            Err(RecvError::Lagged(_)) => self.everything().await?,
+        let (names, there) = match self.touched.recv().await {
+            Ok(touched) => {
+                let names = self.concerned(&touched);
+                let there = some(&self.asker, &names).await?;
+                (names, there)
+            }
+            // Too much has happened to know what.
+            Err(RecvError::Lagged(_)) => {
+                self.touched = self.asker.touched();
+                let there = all(&self.asker, &self.filter).await?;
+                (self.known.keys().cloned().collect(), there)
+            }
             Err(RecvError::Closed) => return None,
         };
-        // What was contested may have been won since.
-        let losers =
-            self.known.iter().filter(|(_, known)| known.conflicts.iter().any(|lost| !lost.is_empty()));
-        names.extend(losers.map(|(name, _)| name.clone()));
-        names.retain(|name| self.filter.takes(name));
-        names.sort_unstable();
-        names.dedup();
-        let there = some(&self.asker, &names).await?;
-        names.retain(|name| !there.iter().any(|service| service.is(name)));
-        let gone = names.iter().filter_map(|name| self.known.remove(name));
+        let left: HashSet<ObjectName> = there.iter().map(ServiceSummary::object_name).collect();
+        let gone =
+            names.iter().filter(|name| !left.contains(name)).filter_map(|name| self.known.remove(name));
         let gone = gone.map(|object| WatchEvent { change: Change::Deleted, object: Some(object) });
         let mut events: Vec<WatchEvent> = gone.collect();
         events.extend(self.seen(there));
         Some(events)
     }
 
-    /// Every name that was told and every one that there is.
-    async fn everything(&mut self) -> Option<Vec<ObjectName>> {
-        self.touched = self.asker.touched();
-        let mut names = self.asker.names().await?;
-        names.extend(self.known.keys().cloned());
-        Some(names)
+    /// The Services that an update may have made different: those that it touched, and those that had lost a frontend, which
+    /// they may have won since.
+    fn concerned(&self, touched: &[ObjectName]) -> Vec<ObjectName> {
+        let losers =
+            self.known.iter().filter(|(_, known)| known.conflicts.iter().any(|lost| !lost.is_empty()));
+        let names = touched.iter().chain(losers.map(|(name, _)| name));
+        let names: BTreeSet<&ObjectName> = names.filter(|name| self.filter.takes(name)).collect();
+        names.into_iter().cloned().collect()
     }
 
     /// What of these Services is news.

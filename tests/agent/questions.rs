@@ -113,6 +113,10 @@ fn more_services_than_are_asked_for_at_once_are_all_told() {
             services["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
         assert_eq!(names.len(), 153, "{names:?}");
         assert!(names.is_sorted(), "{names:?}");
+        assert_eq!(json_of(&agent, "services -n shop"), services);
+        for other in ["shop-eu", "sho", "a", "zoo"] {
+            assert_eq!(json_of(&agent, &format!("services -n {other}"))["items"], json!([]), "{other}");
+        }
     });
 }
 

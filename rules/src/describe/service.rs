@@ -146,12 +146,6 @@ fn count(view: View<'_>, service: &Service, slices: &[&EndpointSlice]) -> Backen
 }
 
 impl ServiceSummary {
-    /// Whether it is the one with this name.
-    #[must_use]
-    pub fn is(&self, name: &ObjectName) -> bool {
-        self.namespace == name.namespace() && self.name == name.name()
-    }
-
     /// Namespace and name.
     #[must_use]
     pub fn object_name(&self) -> ObjectName {

@@ -48,13 +48,6 @@ impl Engine {
         concerned
     }
 
-    /// The names of the Services that want rules, in no order.
-    #[must_use]
-    pub fn names(&self) -> Vec<ObjectName> {
-        let known = self.entries.iter().filter(|(_, entry)| entry.service.is_some());
-        known.map(|(name, _)| name.clone()).collect()
-    }
-
     /// These Services with their slices, and the Node.
     #[must_use]
     pub fn cluster_of<'a>(&self, services: impl IntoIterator<Item = &'a ObjectName>) -> Cluster {
