@@ -1,4 +1,4 @@
-//! Ways to the kernel: svcnat's netlink socket with a clock in it, and the nft program.
+//! Ways to the kernel: svcnat's netlink socket with a clock in it, and programs.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -58,9 +58,9 @@ pub fn in_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<
     result
 }
 
-/// How long nft took for a script.
+/// How long a program took for what it was given.
 #[derive(Debug, Clone, Copy)]
-pub struct NftTime {
+pub struct ProgramTime {
     /// From its start to its end.
     pub total: Duration,
     /// The part that was spent in the kernel.
@@ -68,23 +68,33 @@ pub struct NftTime {
 }
 
 /// Loads a script by `nft -f -`, as kube-proxy does; `None` where it took longer than `patience`.
-pub fn nft(script: &str, patience: Duration) -> Result<Option<NftTime>> {
+pub fn nft(script: &str, patience: Duration) -> Result<Option<ProgramTime>> {
+    load("nft", &["-f", "-"], script, patience)
+}
+
+/// Has a program load something from its standard input; `None` where it took longer than `patience`.
+pub fn load(
+    program: &str,
+    arguments: &[&str],
+    input: &str,
+    patience: Duration,
+) -> Result<Option<ProgramTime>> {
     let before = children_in_kernel()?;
     let start = Instant::now();
-    let mut child = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;
+    let mut child = Command::new(program).args(arguments).stdin(Stdio::piped()).spawn()?;
     let stdin = child.stdin.take();
     let status = thread::scope(|scope| {
-        // Where nft ends early, its exit status says so.
-        scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(script.as_bytes())));
+        // Where the program ends early, its exit status says so.
+        scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input.as_bytes())));
         wait(&mut child, start + patience)
     })?;
     let total = start.elapsed();
     match status {
         None => Ok(None),
         Some(status) if status.success() => {
-            Ok(Some(NftTime { total, kernel: children_in_kernel()?.saturating_sub(before) }))
+            Ok(Some(ProgramTime { total, kernel: children_in_kernel()?.saturating_sub(before) }))
         }
-        Some(status) => Err(format!("nft refuses the peer's rules: {status}").into()),
+        Some(status) => Err(format!("{program} refuses the rules: {status}").into()),
     }
 }
 

@@ -17,6 +17,7 @@ pub fn describe() -> Result<Vec<(&'static str, String)>> {
         ("memory", format!("{} GiB", (kilobytes + (1 << 19)) >> 20)),
         ("kernel", format!("Linux {}", run("uname", &["-r"])?.trim())),
         ("nft", run("nft", &["--version"])?.trim().to_owned()),
+        ("iptables", run("iptables", &["--version"])?.trim().to_owned()),
         ("compiler", run("rustc", &["--version"])?.trim().to_owned()),
     ])
 }

@@ -8,6 +8,7 @@ mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 mod connections;
+mod iptables;
 mod kernel;
 mod load;
 mod machine;
@@ -73,6 +74,10 @@ fn measure(options: &Options) -> Result<Results> {
     for size in options.sizes().into_iter().filter(|size| size.services == options.main_size().services) {
         eprintln!("{size}: connections");
         results.connections.push(connections::measure(size, patience)?);
+    }
+    for size in options.iptables_sizes() {
+        eprintln!("{size}: iptables");
+        results.iptables.extend(iptables::measure(size, patience)?);
     }
     Ok(results)
 }

@@ -22,7 +22,7 @@ pub struct Options {
     /// Only a hundred Services of ten backends: shows in a minute whether it works at all
     #[arg(long, conflicts_with_all = ["services", "backends"])]
     pub quick: bool,
-    /// How long nft may take for one script, in seconds
+    /// How long a program such as nft may take for one script, in seconds
     #[arg(long, default_value_t = 120)]
     pub patience: u64,
     /// What the child processes do in which memory is measured
@@ -34,7 +34,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// How long nft may take for one script.
+    /// How long a program may take for one script.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
@@ -49,6 +49,12 @@ impl Options {
             .iter()
             .flat_map(|&services| self.backends.iter().map(move |&backends| Size { services, backends }));
         all.filter(|size| size.services * size.backends <= 1_000_000).collect()
+    }
+
+    /// The sizes that iptables is measured with, whose targets are about three backends each.
+    pub fn iptables_sizes(&self) -> Vec<Size> {
+        let services = if self.quick { &[100][..] } else { &self.services };
+        services.iter().map(|&services| Size { services, backends: 3 }).collect()
     }
 
     /// The size that the targets are about, or what comes next to it.

@@ -12,7 +12,7 @@ use crate::memory::{Memory, What};
 use crate::page::{self, Part, Table, bytes, median, time, times};
 use crate::plot::{Line, Plot};
 use crate::sample::Samples;
-use crate::{LAYOUTS, Result, targets};
+use crate::{LAYOUTS, Result, iptables, targets};
 
 /// Everything that was measured.
 #[derive(Debug, Default)]
@@ -29,11 +29,13 @@ pub struct Results {
     pub connections: Vec<Connections>,
     /// Memory, for each size and content.
     pub memory: Vec<Memory>,
+    /// The mode iptables, one for each size.
+    pub iptables: Vec<iptables::Measurements>,
 }
 
 /// The generated parts of the page with their names.
 fn parts(results: &Results) -> Vec<Part> {
-    vec![
+    let mut parts = vec![
         ("machine", machine(results)),
         ("targets", targets::table(results).markdown()),
         ("loads", loads(results).markdown()),
@@ -41,7 +43,9 @@ fn parts(results: &Results) -> Vec<Part> {
         ("changes", changes(results).markdown()),
         ("connections", connections(results).markdown()),
         ("memory", memory(results).markdown()),
-    ]
+    ];
+    parts.extend(iptables::parts(&results.iptables));
+    parts
 }
 
 /// All parts one after the other.

@@ -51,6 +51,6 @@ impl Subject for Apply {
     fn apply(&mut self, change: &Change) -> Result<Option<Cost>> {
         note(&mut self.cluster, change);
         let (bytes, total) = timed(|| self.send());
-        Ok(Some(Cost { total, bytes: bytes? }))
+        Ok(Some(Cost { total, bytes: bytes?, chains: None }))
     }
 }

@@ -48,6 +48,6 @@ impl Subject for Incremental {
             events.insert(0, Event::Service(change.service.clone()));
         }
         let (bytes, total) = timed(|| self.send(events));
-        Ok(Some(Cost { total, bytes: bytes? }))
+        Ok(Some(Cost { total, bytes: bytes?, chains: None }))
     }
 }

@@ -4,6 +4,7 @@
 
 mod apply;
 mod engine;
+pub mod iptables;
 mod peer;
 
 use std::time::Duration;
@@ -61,8 +62,10 @@ pub struct Change {
 pub struct Cost {
     /// From the changed object to the kernel's answer.
     pub total: Duration,
-    /// How much was sent, in bytes: of netlink, or of the script for nft.
+    /// How much was sent, in bytes: of netlink, or of the script for a program.
     pub bytes: usize,
+    /// How many chains were written, where they are written as a whole.
+    pub chains: Option<usize>,
 }
 
 /// A way to bring changes into a kernel that holds the whole cluster already.
@@ -92,6 +95,8 @@ pub struct Measured {
     pub times: Samples,
     /// The most that was sent, in bytes.
     pub bytes: usize,
+    /// The most chains that were written, where they are written as a whole.
+    pub chains: Option<usize>,
 }
 
 const EFFORT: Effort = Effort { samples: 1_000, time: Duration::from_secs(5) };
@@ -104,21 +109,21 @@ pub fn measure(size: Size, patience: Duration) -> Result<Vec<Measured>> {
     for (name, layout) in LAYOUTS.into_iter().filter(|(_, layout)| reach::layout(*layout, size)) {
         measured.extend(kernel::in_namespace(|| {
             let subject = engine::Incremental::new(name, cluster.clone(), layout)?;
-            measure_subject(size, &maker, subject)
+            measure_subject(size, &maker, subject, &Kind::ALL)
         })?);
         if !reach::apply(size) {
             continue;
         }
         measured.extend(kernel::in_namespace(|| {
             let subject = apply::Apply::new(name, cluster.clone(), layout)?;
-            measure_subject(size, &maker, subject)
+            measure_subject(size, &maker, subject, &Kind::ALL)
         })?);
     }
     if !reach::peer(size) {
         return Ok(measured);
     }
     measured.extend(kernel::in_namespace(|| match peer::Peer::new(&cluster, patience)? {
-        Some(subject) => measure_subject(size, &maker, subject),
+        Some(subject) => measure_subject(size, &maker, subject, &Kind::ALL),
         None => Ok(Vec::new()),
     })?);
     Ok(measured)
@@ -132,23 +137,29 @@ fn effort(kind: Kind, size: Size) -> Effort {
     }
 }
 
-fn measure_subject(size: Size, maker: &Maker, mut subject: impl Subject) -> Result<Vec<Measured>> {
+fn measure_subject(
+    size: Size,
+    maker: &Maker,
+    mut subject: impl Subject,
+    kinds: &[Kind],
+) -> Result<Vec<Measured>> {
     let mut script = Script { size, maker, made: 0 };
     let mut measured = Vec::new();
-    for kind in Kind::ALL {
+    for &kind in kinds {
         let mut times = Samples::default();
-        let mut bytes = 0;
+        let (mut bytes, mut chains) = (0, None);
         effort(kind, size).repeat(|| {
             for (step, change) in script.changes(kind) {
                 let Some(cost) = subject.apply(&change)? else { continue };
                 if step == Step::Measured {
                     times.push(cost.total);
                     bytes = bytes.max(cost.bytes);
+                    chains = chains.max(cost.chains);
                 }
             }
             Ok::<(), crate::Error>(())
         })?;
-        measured.push(Measured { size, subject: subject.name(), kind, times, bytes });
+        measured.push(Measured { size, subject: subject.name(), kind, times, bytes, chains });
     }
     Ok(measured)
 }

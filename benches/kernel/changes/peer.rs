@@ -30,6 +30,6 @@ impl Subject for Peer {
             Some(before) => peer::endpoints_changed(&change.service, before, &change.after),
         };
         let time = kernel::nft(&script, self.patience)?;
-        Ok(time.map(|time| Cost { total: time.total, bytes: script.len() }))
+        Ok(time.map(|time| Cost { total: time.total, bytes: script.len(), chains: None }))
     }
 }
