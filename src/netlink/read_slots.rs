@@ -8,11 +8,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::resume_unwind;
+use std::thread;
 
 use nix::libc;
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
-use svcnat_rules::ruleset::{Elements, TABLE, Value};
+use svcnat_rules::ruleset::{Element, Elements, TABLE, Value};
 
 use super::constants::{NFTA_LIST_ELEM, data, elem, msg, nlm};
 use super::element::{Names, read_elements};
@@ -44,7 +46,7 @@ struct Question<'a> {
 
 impl<T: Transport> Netlink<T> {
     /// Reads the elements whose keys are these with slots behind; `None` where they are not `count`, or the kernel could not
-    /// say.
+    /// say. Two threads share the work, most of which is the kernel's.
     pub(super) fn read_slots<'a>(
         &mut self,
         family: Family,
@@ -52,10 +54,33 @@ impl<T: Transport> Netlink<T> {
         count: usize,
         prefixes: impl Iterator<Item = &'a Value>,
     ) -> Result<Option<Elements>, Error> {
-        let mut found = Vec::with_capacity(count);
+        let prefixes: Vec<_> = prefixes.collect();
+        let (first, second) = prefixes.split_at(prefixes.len() / 2);
+        let (first, second) = thread::scope(|scope| {
+            let beside = scope.spawn(move || {
+                T::another().map(|transport| Netlink::over(transport).find_slots(family, set, second))
+            });
+            let first = self.find_slots(family, set, first);
+            let beside = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
+            (first, beside.unwrap_or_else(|| self.find_slots(family, set, second)))
+        });
+        let (Some(mut found), Some(second)) = (first?, second?) else { return Ok(None) };
+        found.extend(second);
+        let elements: Elements = found.into_iter().collect();
+        Ok((elements.len() == count).then_some(elements))
+    }
+
+    /// All elements whose keys are these with slots behind; `None` where the kernel could not say.
+    fn find_slots(
+        &mut self,
+        family: Family,
+        set: &Name,
+        prefixes: &[&Value],
+    ) -> Result<Option<Vec<(Value, Element)>>, Error> {
+        let mut found = Vec::new();
         let mut names = Names::default();
         let mut questions: VecDeque<_> =
-            prefixes.map(|prefix| Question { prefix, from: 0, count: FIRST }).collect();
+            prefixes.iter().map(|prefix| Question { prefix, from: 0, count: FIRST }).collect();
         while !questions.is_empty() {
             let asked = some_of(&mut questions);
             let first = self.ask(family, set, &asked)?;
@@ -75,16 +100,13 @@ impl<T: Transport> Netlink<T> {
                         continue;
                     }
                     for element in read_elements(&message, &mut names) {
-                        match element {
-                            Some(element) => found.push(element),
-                            None => return Ok(None),
-                        }
+                        let Some(element) = element else { return Ok(None) };
+                        found.push(element);
                     }
                 }
             }
         }
-        let elements: Elements = found.into_iter().collect();
-        Ok((elements.len() == count).then_some(elements))
+        Ok(Some(found))
     }
 
     /// Asks, one request for each question; the number of the first.

@@ -34,6 +34,15 @@ pub trait Transport {
     ///
     /// Those of `recvmsg`.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Another one to the same kernel, for the calling thread; `None` where it cannot be had.
+    #[must_use]
+    fn another() -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// How large the receive buffer is made. A batch with thousands of mistakes has as many replies; should they not
@@ -140,5 +149,9 @@ impl Transport for Socket {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
         let len = recv(self.socket.as_raw_fd(), buffer, flags)?;
         if len > buffer.len() { Err(Errno::ENOBUFS.into()) } else { Ok(len) }
+    }
+
+    fn another() -> Option<Self> {
+        Self::open().ok()
     }
 }
