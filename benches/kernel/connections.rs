@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use svcnat::netlink::{self, Netlink, encode};
 use svcnat_lab::Namespace;
-use svcnat_rules::cluster::Cluster;
 use svcnat_rules::compile::compile;
 use svcnat_rules::diff::diff;
 use svcnat_rules::installed::Installed;
@@ -60,7 +59,7 @@ pub fn measure(size: Size, patience: Duration) -> Result<Connections> {
             Ok(true)
         })?);
     }
-    let load = || Ok(reach::peer(size) && load_peer(&cluster, patience)?);
+    let load = || Ok(reach::peer(size) && peer::load_in_pieces(&cluster, patience)?);
     scenes.push(Scene::new("peer's shape".to_owned(), load)?);
     let mut rules: Vec<_> = scenes.iter().map(|scene| (scene.name.clone(), Samples::default())).collect();
     for round in 0..=ROUNDS {
@@ -73,10 +72,6 @@ pub fn measure(size: Size, patience: Duration) -> Result<Connections> {
         }
     }
     Ok(Connections { size, rules })
-}
-
-fn load_peer(cluster: &Cluster, patience: Duration) -> Result<bool> {
-    Ok(kernel::nft(&peer::full(cluster), patience)?.is_some())
 }
 
 /// A namespace with a set of rules.

@@ -12,6 +12,7 @@ use svcnat_rules::layout::{Slots, slots_in};
 use svcnat_rules::net::Protocol;
 
 use crate::cluster::{Maker, Size, config};
+use crate::page::times;
 use crate::sample::{Effort, Samples, timed};
 use crate::{LAYOUTS, Result, kernel, peer, reach};
 
@@ -24,6 +25,8 @@ pub struct Load {
     pub ours: Vec<Ours>,
     /// The peer's shape; empty where nft lost our patience or is out of [reach].
     pub peer: Samples,
+    /// What nft took at least where it lost our patience.
+    pub peer_at_least: Option<Duration>,
     /// The part of it that was spent in the kernel.
     pub peer_kernel: Samples,
     /// How large its script is in bytes.
@@ -74,13 +77,31 @@ pub fn measure(size: Size, patience: Duration) -> Result<Load> {
     let script = peer::full(&cluster);
     load.peer_bytes = script.len();
     PEER_EFFORT.repeat(|| {
-        if let Some(time) = kernel::in_namespace(|| kernel::nft(&script, patience))? {
-            load.peer.push(time.total);
-            load.peer_kernel.push(time.kernel);
+        match kernel::in_namespace(|| kernel::nft(&script, patience))? {
+            Some(time) => {
+                load.peer.push(time.total);
+                load.peer_kernel.push(time.kernel);
+            }
+            None => load.peer_at_least = Some(patience),
         }
         Ok::<(), crate::Error>(())
     })?;
     Ok(load)
+}
+
+impl Load {
+    /// How long the peer's shape took, and whether it was that or longer.
+    pub fn peer_time(&self) -> Option<(Duration, bool)> {
+        let measured = self.peer.median().map(|time| (time, false));
+        measured.or_else(|| self.peer_at_least.map(|time| (time, true)))
+    }
+
+    /// How many times as long as one of ours; with the words for the page.
+    pub fn faster_than_peer(&self, ours: &Ours) -> Option<(f64, String)> {
+        let (time, longer) = self.peer_time()?;
+        let ratio = quotient(Some(time), ours.total.median())?;
+        Some((ratio, format!("{}{}", if longer { "over " } else { "" }, times(Some(ratio)))))
+    }
 }
 
 /// How many times as long one time is as another.

@@ -3,10 +3,12 @@
 //! chain with its DNAT rule, one command a line, loaded by the program nft.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use svcnat_rules::cluster::{Cluster, Endpoint, EndpointSlice, Service};
 
 use crate::cluster::{POD_CIDR, POD_PORT, SERVICE_CIDR};
+use crate::{Result, kernel};
 
 /// What is there without any Service.
 const BASE: &str = include_str!("peer.nft");
@@ -18,6 +20,27 @@ pub fn full(cluster: &Cluster) -> String {
         add_service(&mut script, service, slice);
     }
     script
+}
+
+/// How many Services are loaded at a time where the time does not matter.
+const PIECE: usize = 250;
+
+/// Loads everything in pieces, for what comes behind: `nft -f` takes more than in proportion for one large script. Whether all is
+/// loaded before `patience` is lost.
+pub fn load_in_pieces(cluster: &Cluster, patience: Duration) -> Result<bool> {
+    let until = Instant::now() + patience;
+    let mut script = BASE.replace("SERVICE_CIDR", SERVICE_CIDR);
+    for (index, (service, slice)) in cluster.services.values().zip(cluster.slices.values()).enumerate() {
+        add_service(&mut script, service, slice);
+        let full = (index + 1).is_multiple_of(PIECE) || index + 1 == cluster.services.len();
+        if full
+            && kernel::nft(&std::mem::take(&mut script), until.saturating_duration_since(Instant::now()))?
+                .is_none()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The script for a Service that is new.

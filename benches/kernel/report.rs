@@ -94,10 +94,13 @@ fn loads(results: &Results) -> Table {
                 median(&ours.total),
                 times(ours.ratio),
                 bytes(ours.bytes),
-                median(&load.peer),
+                match load.peer_time() {
+                    Some((patience, true)) => format!("over {}", time(Some(patience))),
+                    measured => time(measured.map(|(measured, _)| measured)),
+                },
                 median(&load.peer_kernel),
                 if load.peer_bytes > 0 { bytes(load.peer_bytes) } else { "-".to_owned() },
-                times(quotient(load.peer.median(), ours.total.median())),
+                load.faster_than_peer(ours).map_or("-".to_owned(), |(_, words)| words),
             ]);
         }
     }

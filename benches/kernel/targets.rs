@@ -49,8 +49,8 @@ pub fn table(results: &Results) -> Table {
         Some((times(Some(ratio)), ratio <= OF_KERNEL))
     });
     row("full load, faster than the peer", format!("{FASTER_THAN_PEER} x"), &|layout| {
-        let ratio = quotient(load?.peer.median(), ours(layout)?.total.median())?;
-        Some((times(Some(ratio)), ratio >= FASTER_THAN_PEER))
+        let (ratio, words) = load?.faster_than_peer(ours(layout)?)?;
+        Some((words, ratio >= FASTER_THAN_PEER))
     });
     row("start with an unchanged kernel", time(Some(START)), &at_most(START, |ours| ours.start.median()));
     row("a new connection, of the peer's", format!("at most {OF_PEER_PER_CONNECTION} x"), &|layout| {

@@ -15,7 +15,7 @@ pub struct Peer {
 impl Peer {
     /// Loads the whole cluster; `None` where that takes too long.
     pub fn new(cluster: &Cluster, patience: Duration) -> Result<Option<Self>> {
-        Ok(kernel::nft(&peer::full(cluster), patience)?.map(|_| Self { patience }))
+        Ok(peer::load_in_pieces(cluster, patience)?.then_some(Self { patience }))
     }
 }
 
