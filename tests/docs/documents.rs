@@ -1,0 +1,108 @@
+//! Every document, and what is typed in it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::markdown::{Step, steps};
+use crate::output::matches;
+use crate::world::World;
+
+/// Every document with commands, and what its text presumes to be there.
+const DOCUMENTS: &[(&str, &str)] = &[("README.md", README), ("deploy/README.md", DEPLOY)];
+
+/// An image, and what an agent that systemd started has left in the kernel.
+const DEPLOY: &str = "
+mkdir target/image
+touch target/image/rootfs.tar.gz
+svcnat apply -f deploy/examples/echo >/dev/null
+";
+
+/// The folder of a change, and what the agent is told.
+const README: &str = "
+cat >kube-proxy.yaml <<EOF
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+clusterCIDR: 10.244.0.0/16
+clientConnection:
+  kubeconfig: /etc/kubernetes/svcnat.kubeconfig
+EOF
+cp -r deploy/examples/web changed
+sed -i '/name: web-b/,/^---/ { s/web-b/web-d/; s/node-a/node-b/; s/1[.]2$/1.3/; s/10[.]244[.]0[.]3/10.244.1.3/ }' changed/pods.yaml
+mkdir -p /etc/svcnat/manifests.d
+cp deploy/examples/echo/*.yaml /etc/svcnat/manifests.d
+";
+
+/// A file of the repository.
+pub fn read(document: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{document}: {error}"))
+}
+
+/// Types a text; what is wrong with it.
+fn run(text: &str, prepare: &str) -> Result<usize, String> {
+    let steps = steps(text)?;
+    let mut world = World::new();
+    world.must(prepare);
+    for step in &steps {
+        let Step { line, command, code, expected } = step;
+        let (found, printed) = world.shell.run(command);
+        if found != *code {
+            return Err(format!("line {line}: `{command}` ends with {found}, not {code}:\n{printed}"));
+        }
+        if !matches(expected, &printed) {
+            let expected = expected.join("\n");
+            return Err(format!(
+                "line {line}: `{command}` prints\n{printed}\nwhere the document has\n{expected}"
+            ));
+        }
+    }
+    Ok(steps.len())
+}
+
+#[track_caller]
+fn check(document: &str) {
+    let known = DOCUMENTS.iter().find(|(name, _)| *name == document);
+    let (_, prepare) = known.unwrap_or_else(|| panic!("{document} is not listed"));
+    match run(&read(document), prepare) {
+        Ok(count) => assert_ne!(count, 0, "{document} has no commands"),
+        Err(wrong) => panic!("{document}, {wrong}"),
+    }
+}
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_says() {
+    check("README.md");
+}
+
+#[test]
+fn the_commands_for_deploying_do_what_is_said() {
+    check("deploy/README.md");
+}
+
+#[test]
+fn every_document_with_commands_is_run() {
+    for document in crate::links::documents() {
+        let name = document.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&document).unwrap();
+        let is_run = DOCUMENTS.iter().any(|(known, _)| *known == name);
+        assert_eq!(!steps(&text).unwrap().is_empty(), is_run, "{name}");
+    }
+}
+
+#[test]
+fn a_document_that_is_wrong_is_found_out() {
+    let check = |text: &str, expected: &str| {
+        let wrong = run(text, "").expect_err(text);
+        assert!(wrong.contains(expected), "{text}: {wrong}");
+    };
+    check("```console\n$ svcnat rende\n```\n", "ends with 2, not 0");
+    check("```console\n$ svcnat --version\nsvcnat 99\n```\n", "where the document has\nsvcnat 99");
+    check("```console\n$ svcnat --version\n```\n", "where the document has\n");
+    check("```console exit=1\n$ true\n```\n", "ends with 0, not 1");
+    check("```console\n# systemctl frobnicate svcnat\n```\n", "ends with 1, not 0");
+    check("```console\n$ kubectl kustomize deploy/nowhere\n```\n", "ends with 1, not 0");
+    check("```console\n$ kubectl get pods --nonsense\n```\n", "unknown flag: --nonsense");
+    check("```console\n$ docker build --nonsense .\n```\n", "unknown flag: --nonsense");
+    check("```console\n$ make nonsense\n```\n", "ends with 2, not 0");
+}

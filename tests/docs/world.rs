@@ -1,0 +1,113 @@
+//! Where a document's commands run: on a machine called `node-a` with the address 192.168.1.2, in network and mount
+//! namespaces that end with the shell. Files of the repository are in the current folder. /etc, /var/lib and /usr/bin are
+//! the machine's; what is written there is lost.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use svcnat_apiserver::{ApiServer, Options};
+use svcnat_lab::Namespace;
+use tempfile::TempDir;
+
+use crate::shell::Shell;
+use crate::stand_ins::STAND_INS;
+
+/// The program under test.
+const SVCNAT: &str = env!("CARGO_BIN_EXE_svcnat");
+
+/// What of the repository the documents name.
+const COPIED: [&str; 7] = ["README.md", "ARCHITECTURE.md", "Makefile", "deploy", "docs", ".ci", "Cargo.toml"];
+
+/// The programs of the machine.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin";
+
+/// What makes the namespaces a machine; bash goes on with the document's commands.
+const MACHINE: &str = r#"
+set -e
+exec 2>&1
+hostname node-a
+ip link set lo up
+ip link add eth0 type veth peer name wire
+ip addr add 192.168.1.2/24 dev eth0
+ip link set eth0 up
+ip link set wire up
+ip route add default via 192.168.1.1
+mount -t tmpfs tmpfs "$WORLD/layers"
+for folder in etc var/lib usr/bin; do
+    mkdir -p "$WORLD/layers/$folder/upper" "$WORLD/layers/$folder/work"
+    mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$WORLD/layers/$folder/upper,workdir=$WORLD/layers/$folder/work" /$folder
+done
+mount -t tmpfs tmpfs /run
+mkdir -p /run/lock /etc/kubernetes
+cp "$WORLD/kubeconfig" /etc/kubernetes/svcnat.kubeconfig
+cd "$WORLD/repository"
+set +e
+"#;
+
+/// A world in which nothing has been typed yet.
+pub struct World {
+    pub shell: Shell,
+    _server: ApiServer,
+    _folder: TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        for name in ["bin", "layers", "repository", "shell"] {
+            fs::create_dir(path.join(name)).unwrap();
+        }
+        copy_repository(&path.join("repository"));
+        write_programs(&path.join("bin"));
+        // What is started here is in the namespace, and the namespace lives as long as that.
+        let namespace = Namespace::new().expect("a network namespace");
+        let (server, shell) = namespace.run(|| {
+            let server = ApiServer::start(&Options::default()).unwrap();
+            fs::write(path.join("kubeconfig"), server.kubeconfig()).unwrap();
+            (server, Shell::start(bash(&path), path.join("shell")))
+        });
+        let mut world = Self { shell, _server: server, _folder: folder };
+        world.must(MACHINE);
+        world
+    }
+
+    /// Runs a command that must go well and print nothing.
+    pub fn must(&mut self, command: &str) {
+        assert_eq!(self.shell.run(command), (0, String::new()), "{command}");
+    }
+}
+
+fn bash(world: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--uts", "--propagation", "private", "bash", "--norc"])
+        .env_clear()
+        .env("PATH", format!("{}:{PATH}", world.join("bin").display()))
+        .env("REAL_PATH", PATH)
+        .env("WORLD", world)
+        .env("HOME", world)
+        .env("LANG", "C.UTF-8");
+    command
+}
+
+fn copy_repository(to: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copied = COPIED.map(|name| root.join(name));
+    let status = Command::new("cp").arg("--recursive").args(&copied).arg(to).status().unwrap();
+    assert!(status.success());
+    let release = to.join("target/release");
+    fs::create_dir_all(&release).unwrap();
+    symlink(SVCNAT, release.join("svcnat")).unwrap();
+}
+
+fn write_programs(to: &Path) {
+    symlink(SVCNAT, to.join("svcnat")).unwrap();
+    for stand_in in STAND_INS {
+        let path: PathBuf = to.join(stand_in.program);
+        fs::write(&path, format!("#!/bin/bash\n{}", stand_in.script)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+}
