@@ -12,6 +12,7 @@ mod configuration;
 mod image;
 mod kube_proxy;
 mod manifests;
+mod monitoring;
 mod objects;
 mod permissions;
 mod readmes;

@@ -40,6 +40,7 @@ for folder in etc var/lib usr/bin; do
     mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$WORLD/layers/$folder/upper,workdir=$WORLD/layers/$folder/work" /$folder
 done
 mount -t tmpfs tmpfs /run
+: >/etc/resolv.conf
 mkdir -p /run/lock /etc/kubernetes
 cp "$WORLD/kubeconfig" /etc/kubernetes/svcnat.kubeconfig
 cd "$WORLD/repository"
