@@ -135,6 +135,22 @@ fn what_is_shown_and_warned_of_is_what_the_agent_tells() {
 }
 
 #[test]
+fn each_metric_of_our_own_is_explained_to_operators() {
+    let page = Metrics::new().text();
+    let told = read("docs/operating.md");
+    let names: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| name.starts_with("svcnat_"))
+        .collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(told.contains(&format!("`{name}")), "{name}");
+    }
+}
+
+#[test]
 fn the_dashboard_is_whole() {
     let dashboard = dashboard();
     let mut ids = BTreeSet::new();

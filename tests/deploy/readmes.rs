@@ -23,8 +23,9 @@ fn every_command_names_files_that_exist() {
     readmes(&repository("deploy"), &mut found);
     for readme in &found {
         let text = fs::read_to_string(readme).unwrap();
+        let prompts = ["$ ", "# "];
         let commands =
-            text.lines().filter(|line| ["    ", "$ ", "# "].iter().any(|prompt| line.starts_with(prompt)));
+            text.lines().filter(|line| prompts.iter().any(|prompt| line.trim_start().starts_with(prompt)));
         for word in commands.flat_map(str::split_whitespace).filter(|word| word.starts_with("deploy/")) {
             assert!(repository(word).exists(), "{}: {word}", readme.display());
         }

@@ -7,15 +7,19 @@ use crate::markdown::{Step, steps};
 use crate::output::matches;
 use crate::world::World;
 
-/// Every document with commands, and what its text presumes to be there.
-const DOCUMENTS: &[(&str, &str)] = &[("README.md", README), ("deploy/README.md", DEPLOY)];
-
-/// An image, and what an agent that systemd started has left in the kernel.
-const DEPLOY: &str = "
-mkdir target/image
-touch target/image/rootfs.tar.gz
-svcnat apply -f deploy/examples/echo >/dev/null
-";
+/// Every document with commands, and what its text presumes to be there: a script for the same shell, which prints nothing.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("README.md", README),
+    ("deploy/README.md", DEPLOY),
+    ("deploy/overlays/k3s/README.md", ""),
+    ("deploy/overlays/kind/README.md", ""),
+    ("deploy/overlays/kubeadm/README.md", ""),
+    ("docs/moving-from-kube-proxy.md", MOVING),
+    ("docs/operating.md", OPERATING),
+    ("docs/quick-start.md", ""),
+    ("docs/quick-start.ko.md", ""),
+    ("docs/troubleshooting.md", TROUBLESHOOTING),
+];
 
 /// The folder of a change, and what the agent is told.
 const README: &str = "
@@ -25,12 +29,59 @@ kind: KubeProxyConfiguration
 mode: nftables
 clusterCIDR: 10.244.0.0/16
 clientConnection:
-  kubeconfig: /etc/kubernetes/svcnat.kubeconfig
+  kubeconfig: /var/lib/kube-proxy/kubeconfig.conf
 EOF
 cp -r deploy/examples/web changed
 sed -i '/name: web-b/,/^---/ { s/web-b/web-d/; s/node-a/node-b/; s/1[.]2$/1.3/; s/10[.]244[.]0[.]3/10.244.1.3/ }' changed/pods.yaml
 mkdir -p /etc/svcnat/manifests.d
 cp deploy/examples/echo/*.yaml /etc/svcnat/manifests.d
+";
+
+/// An image, and what an agent that systemd started has left in the kernel.
+const DEPLOY: &str = "
+mkdir target/image
+touch target/image/rootfs.tar.gz
+svcnat apply -f deploy/examples/echo >/dev/null
+";
+
+/// What kubeadm has told kube-proxy, what the API server has, and what kube-proxy has left.
+const MOVING: &str = "
+cp $SOURCE/tests/settings/cases/kubeadm/config.yaml kube-proxy.yaml
+cp $SOURCE/tests/docs/shop.yaml $WORLD/answer
+nft add table ip kube-proxy
+nft add table ip6 kube-proxy
+";
+
+/// The Services of the page as manifests, a configuration, and the unit of a host.
+const OPERATING: &str = "
+mkdir shop
+cp $SOURCE/tests/docs/shop.yaml shop
+cat >config.yaml <<EOF
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+clusterCIDR: 10.244.0.0/16
+EOF
+install --mode=644 deploy/systemd/svcnat.service /etc/systemd/system/svcnat.service
+";
+
+/// The Services of the page as manifests, two pods that answer, an API server that does not, and a configuration.
+const TROUBLESHOOTING: &str = "
+mkdir shop
+cp $SOURCE/tests/docs/shop.yaml shop
+for pod in 0:10.244.0.3 1:10.244.0.4; do
+    ip address add ${pod#*:}/32 dev lo
+    mkdir cart-${pod%:*}
+    echo cart-${pod%:*} >cart-${pod%:*}/index.html
+    (python3 -m http.server --bind ${pod#*:} --directory cart-${pod%:*} 8080 >pod.log 2>&1 &)
+    until curl --silent --output /dev/null ${pod#*:}:8080; do sleep 0.05; done
+done
+sed 's,server: .*,server: http://192.168.1.2:6443,' /var/lib/kube-proxy/kubeconfig.conf >kubeconfig
+cat >kube-proxy.yaml <<EOF
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+clusterCIDR: 10.244.0.0/16
+EOF
 ";
 
 /// A file of the repository.
@@ -78,6 +129,34 @@ fn the_commands_of_the_readme_do_what_it_says() {
 #[test]
 fn the_commands_for_deploying_do_what_is_said() {
     check("deploy/README.md");
+    check("deploy/overlays/k3s/README.md");
+    check("deploy/overlays/kind/README.md");
+    check("deploy/overlays/kubeadm/README.md");
+}
+
+#[test]
+fn the_quick_start_works() {
+    check("docs/quick-start.md");
+}
+
+#[test]
+fn the_quick_start_works_in_korean() {
+    check("docs/quick-start.ko.md");
+}
+
+#[test]
+fn moving_from_kube_proxy_works_there_and_back() {
+    check("docs/moving-from-kube-proxy.md");
+}
+
+#[test]
+fn operating_is_as_it_is_described() {
+    check("docs/operating.md");
+}
+
+#[test]
+fn each_trouble_looks_as_it_is_described() {
+    check("docs/troubleshooting.md");
 }
 
 #[test]

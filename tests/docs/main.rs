@@ -14,6 +14,7 @@
 )]
 
 mod documents;
+mod languages;
 mod links;
 mod markdown;
 mod output;

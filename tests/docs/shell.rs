@@ -18,12 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What tells the end of a command's output; it is followed by the code and a line feed.
 const END: &str = "\n\u{1}";
 
-/// What a shell does with an agent in the foreground: it ends it once its rules are in force, or, where there are none to
-/// be, once it has said something. What it says is shown where it does not end well.
+/// What a shell does with an agent in the foreground: it ends it once its first complete ruleset is in force or printed. What it
+/// says is shown where it does not end well.
 const UNTIL_READY: &str = r#"
 until_ready() {
     local agent=$! log=$1
-    until [[ $2 == dry ]] && [[ -s $log ]] || curl --silent --fail --output /dev/null 127.0.0.1:10256/readyz; do
+    until grep --quiet 'first complete ruleset' "$log"; do
         kill -0 $agent 2>/dev/null || break
         sleep 0.05
     done
@@ -38,7 +38,7 @@ until_ready() {
 /// A shell, which ends with all that it has started when this is dropped.
 pub struct Shell {
     child: Child,
-    output: Receiver<String>,
+    output: Receiver<Vec<u8>>,
     folder: PathBuf,
 }
 
@@ -57,8 +57,7 @@ impl Shell {
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-                let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
-                if sender.send(text).is_err() {
+                if sender.send(buffer[..length].to_vec()).is_err() {
                     return;
                 }
             }
@@ -77,8 +76,7 @@ impl Shell {
             && !["--write-config-to", "--init-only"].iter().any(|flag| command.contains(flag));
         let log = self.folder.join("agent.log");
         let command = if runs_for_ever {
-            let kind = if command.contains("--dry-run") { "dry" } else { "wet" };
-            format!("{command} >{log} 2>&1 &\nuntil_ready {log} {kind}", log = log.display())
+            format!(": >{log}\n{command} >>{log} 2>&1 &\nuntil_ready {log}", log = log.display())
         } else {
             command.to_owned()
         };
@@ -91,15 +89,16 @@ impl Shell {
     }
 
     fn until_end(&mut self, command: &str) -> (i32, String) {
-        let (deadline, mut text) = (Instant::now() + PATIENCE, String::new());
+        let (deadline, mut bytes) = (Instant::now() + PATIENCE, Vec::new());
         loop {
+            let text = String::from_utf8_lossy(&bytes);
             if let Some((printed, code)) = text.split_once(END)
                 && let Some(code) = code.strip_suffix('\n')
             {
                 return (code.parse().unwrap(), printed.to_owned());
             }
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(more) => text.push_str(&more),
+                Ok(more) => bytes.extend(more),
                 Err(RecvTimeoutError::Timeout) => {
                     panic!("`{command}` does not end; so far it printed\n{text}")
                 }

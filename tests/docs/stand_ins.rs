@@ -13,8 +13,9 @@ pub const STAND_INS: &[StandIn] = &[
     StandIn {
         program: "kubectl",
         why: "there is no cluster. The real kubectl renders what is applied, and understands the command up to where it \
-              connects to the API server",
+              connects to the API server; what a document is given as the answer is printed for `--output yaml`",
         script: r#"
+[[ "$1 ${*: -2}" != "get --output yaml" || ! -f $WORLD/answer ]] || cat "$WORLD/answer"
 real=$(PATH=$REAL_PATH command -v kubectl) || exit 0
 [[ $($real version --client) == *"Kustomize Version: v"[5-9]* ]] || exit 0
 [[ $1 == kustomize || " $* " == *" --local "* ]] && exec $real "$@"
@@ -43,7 +44,7 @@ said=$(DOCKER_HOST=tcp://127.0.0.1:1 $real "$@" 2>&1 </dev/null)
 for word in "$@"; do
     case $word in
     svcnat | svcnat.service) systemd-analyze verify /etc/systemd/system/svcnat.service || exit ;;
-    k3s | k3s-agent | kubelet | --* | daemon-reload | enable | disable | restart | reload | stop | start | kill) ;;
+    k3s | k3s-agent | kube-proxy | --* | daemon-reload | enable | disable | restart | reload | stop | start | kill) ;;
     *) echo "systemctl: $word is not known" >&2; exit 1 ;;
     esac
 done
@@ -54,6 +55,14 @@ done
         program: "make",
         why: "building takes minutes; what is built has tests of its own. The real make must know the target",
         script: r#"exec "$(PATH=$REAL_PATH command -v make)" --dry-run "$@" >/dev/null"#,
+    },
+    StandIn {
+        program: "cargo",
+        why: "the test is built by it already. The real cargo reads the workspace and its lock file, and must know the package",
+        script: r#"
+[[ "$1 $2 $3 $4" == "build --locked --release --package" ]] || { echo "cargo: $* is not known" >&2; exit 1; }
+"$REAL_CARGO" pkgid --quiet --locked --offline --manifest-path "$SOURCE/Cargo.toml" --package "$5" >/dev/null
+"#,
     },
     StandIn {
         program: "kind",

@@ -1,12 +1,13 @@
-//! Where a document's commands run: on a machine called `node-a` with the address 192.168.1.2, in network and mount
-//! namespaces that end with the shell. Files of the repository are in the current folder. /etc, /var/lib and /usr/bin are
-//! the machine's; what is written there is lost.
+//! Where a document's commands run: on a machine called `node-a` with the address 192.168.1.2, in network, mount and
+//! process namespaces that end with the shell. Files of the repository are in the current folder. /etc, /var/lib and /usr/bin are
+//! the machine's; what is written there is lost. An API server has the Services of `shop.yaml`, and kube-proxy's kubeconfig leads there.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
 use svcnat_apiserver::{ApiServer, Options};
 use svcnat_lab::Namespace;
 use tempfile::TempDir;
@@ -41,8 +42,8 @@ for folder in etc var/lib usr/bin; do
 done
 mount -t tmpfs tmpfs /run
 : >/etc/resolv.conf
-mkdir -p /run/lock /etc/kubernetes
-cp "$WORLD/kubeconfig" /etc/kubernetes/svcnat.kubeconfig
+mkdir -p /run/lock /var/lib/kube-proxy
+cp "$WORLD/kubeconfig" /var/lib/kube-proxy/kubeconfig.conf
 cd "$WORLD/repository"
 set +e
 "#;
@@ -67,6 +68,7 @@ impl World {
         let namespace = Namespace::new().expect("a network namespace");
         let (server, shell) = namespace.run(|| {
             let server = ApiServer::start(&Options::default()).unwrap();
+            server.load(shop()).unwrap();
             fs::write(path.join("kubeconfig"), server.kubeconfig()).unwrap();
             (server, Shell::start(bash(&path), path.join("shell")))
         });
@@ -81,14 +83,37 @@ impl World {
     }
 }
 
+/// The Services that the documents tell of, which are the cluster's.
+fn shop() -> Vec<Value> {
+    let documents = include_str!("shop.yaml").split("\n---\n");
+    documents.map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+}
+
 fn bash(world: &Path) -> Command {
     let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--uts", "--propagation", "private", "bash", "--norc"])
+        .args([
+            "--mount",
+            "--uts",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
+        .args(["bash", "--norc"])
         .env_clear()
         .env("PATH", format!("{}:{PATH}", world.join("bin").display()))
         .env("REAL_PATH", PATH)
         .env("WORLD", world)
+        .env("SOURCE", env!("CARGO_MANIFEST_DIR"))
+        .env("REAL_CARGO", env!("CARGO"))
+        .envs(
+            ["CARGO_HOME", "RUSTUP_HOME"]
+                .into_iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
         .env("HOME", world)
         .env("LANG", "C.UTF-8");
     command
