@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::markdown::{Step, steps};
 use crate::output::matches;
@@ -169,6 +170,17 @@ fn every_document_with_commands_is_run() {
     }
 }
 
+/// Whether a program is installed that no package of Debian 12 brings, in a version that the stand-in goes by.
+fn is_installed(program: &str) -> bool {
+    let argument = if program == "kubectl" { "--client" } else { "--format={{.Client.Version}}" };
+    let said = Command::new(program).args(["version", argument]).output();
+    said.is_ok_and(|output| {
+        let said = String::from_utf8_lossy(&output.stdout);
+        program != "kubectl"
+            || said.lines().any(|line| line.strip_prefix("Kustomize Version: v").is_some_and(|v| v >= "5"))
+    })
+}
+
 #[test]
 fn a_document_that_is_wrong_is_found_out() {
     let check = |text: &str, expected: &str| {
@@ -180,8 +192,13 @@ fn a_document_that_is_wrong_is_found_out() {
     check("```console\n$ svcnat --version\n```\n", "where the document has\n");
     check("```console exit=1\n$ true\n```\n", "ends with 0, not 1");
     check("```console\n# systemctl frobnicate svcnat\n```\n", "ends with 1, not 0");
-    check("```console\n$ kubectl kustomize deploy/nowhere\n```\n", "ends with 1, not 0");
-    check("```console\n$ kubectl get pods --nonsense\n```\n", "unknown flag: --nonsense");
-    check("```console\n$ docker build --nonsense .\n```\n", "unknown flag: --nonsense");
     check("```console\n$ make nonsense\n```\n", "ends with 2, not 0");
+    // What is not installed cannot tell.
+    if is_installed("kubectl") {
+        check("```console\n$ kubectl kustomize deploy/nowhere\n```\n", "ends with 1, not 0");
+        check("```console\n$ kubectl get pods --nonsense\n```\n", "unknown flag: --nonsense");
+    }
+    if is_installed("docker") {
+        check("```console\n$ docker build --nonsense .\n```\n", "unknown flag: --nonsense");
+    }
 }

@@ -1,6 +1,7 @@
 //! Where a document's commands run: on a machine called `node-a` with the address 192.168.1.2, in network, mount and
-//! process namespaces that end with the shell. Files of the repository are in the current folder. /etc, /var/lib and /usr/bin are
-//! the machine's; what is written there is lost. An API server has the Services of `shop.yaml`, and kube-proxy's kubeconfig leads there.
+//! process namespaces that end with the shell. Files of the repository are in
+//! the current folder. /etc and /usr/bin have what the machine's have, /var/lib has the list of packages alone, /run is empty; what is written there is lost. An
+//! API server has the Services of `shop.yaml`, and kube-proxy's kubeconfig leads there.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -24,7 +25,8 @@ const COPIED: [&str; 7] = ["README.md", "ARCHITECTURE.md", "Makefile", "deploy",
 /// The programs of the machine.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin";
 
-/// What makes the namespaces a machine; bash goes on with the document's commands.
+/// What makes the namespaces a machine; bash goes on with the document's commands. Folders that documents write to are made of copies
+/// and links, because who is root in a user namespace alone may not write to an overlay of them. Names are not resolved.
 const MACHINE: &str = r#"
 set -e
 exec 2>&1
@@ -36,12 +38,20 @@ ip link set eth0 up
 ip link set wire up
 ip route add default via 192.168.1.1
 mount -t tmpfs tmpfs "$WORLD/layers"
-for folder in etc var/lib usr/bin; do
-    mkdir -p "$WORLD/layers/$folder/upper" "$WORLD/layers/$folder/work"
-    mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$WORLD/layers/$folder/upper,workdir=$WORLD/layers/$folder/work" /$folder
-done
+mkdir "$WORLD"/layers/{etc,programs,links,dpkg}
+cp --recursive --preserve=mode,links /etc/. "$WORLD/layers/etc" 2>"$WORLD/layers/unreadable" || true
+rm -f "$WORLD/layers/etc/resolv.conf"
+mount --bind "$WORLD/layers/etc" /etc
+mount --bind /usr/bin "$WORLD/layers/programs"
+find /usr/bin -maxdepth 1 -type l -exec cp --no-dereference --target-directory="$WORLD/layers/links" {} +
+find "$WORLD/layers/programs" -maxdepth 1 -type f -exec ln --symbolic --target-directory="$WORLD/layers/links" {} +
+mount --bind "$WORLD/layers/links" /usr/bin
+if [[ -d /var/lib/dpkg ]]; then mount --bind /var/lib/dpkg "$WORLD/layers/dpkg"; fi
+mount -t tmpfs tmpfs /var/lib
+mkdir /var/lib/dpkg
+mount --bind "$WORLD/layers/dpkg" /var/lib/dpkg
+mount -o remount,bind,ro /var/lib/dpkg
 mount -t tmpfs tmpfs /run
-: >/etc/resolv.conf
 mkdir -p /run/lock /var/lib/kube-proxy
 cp "$WORLD/kubeconfig" /var/lib/kube-proxy/kubeconfig.conf
 cd "$WORLD/repository"
