@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use svcnat_rules::installed::Installed;
 use svcnat_rules::iptables as rules;
+use svcnat_rules::net::Family;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
@@ -125,12 +126,13 @@ fn listen(monitor: Monitor, own: u32, disturbances: mpsc::Sender<()>) -> Result<
 
 impl Predecessor {
     /// Removes its rules once those of this mode are in force.
-    pub(super) async fn remove_after(self, in_force: oneshot::Receiver<()>) {
+    pub(super) async fn remove_after(self, in_force: oneshot::Receiver<()>, metrics: Metrics) {
         let mut backoff = Backoff::new(RETRY);
         if in_force.await.is_err() {
             return;
         }
         while let Ok(false) = spawn_blocking(move || other_mode::keep_only(self.variant)).await {
+            Family::ALL.into_iter().for_each(|family| metrics.cleanup_failed(family));
             tokio::time::sleep(backoff.next()).await;
         }
     }

@@ -118,7 +118,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let BackEnd { outlet, cleaner, predecessor } = back_end;
     let (first_success, succeeded) = oneshot::channel();
     if let Some(predecessor) = predecessor {
-        tasks.spawn(predecessor.remove_after(succeeded));
+        tasks.spawn(predecessor.remove_after(succeeded, metrics.clone()));
     }
     let (settings_sender, new_settings) = mpsc::channel(1);
     tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
