@@ -10,6 +10,7 @@ mod iptables;
 mod lookup;
 mod notes;
 mod path;
+pub mod picture;
 mod reason;
 mod story;
 mod text;

@@ -87,7 +87,8 @@ pub(super) fn reject_text(how: Reject) -> &'static str {
     }
 }
 
-fn receiver_text(to: Receiver) -> &'static str {
+/// Who gets a packet.
+pub(super) fn receiver_text(to: Receiver) -> &'static str {
     match to {
         Receiver::Host => "this host",
         Receiver::Network => "the network",

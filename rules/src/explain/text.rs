@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::path::reject_text;
 use super::{ExplainedOutcome, ExplainedStep, Explanation, UNKNOWN_INTERFACE, Words};
 use crate::ruleset::Hook;
-use crate::simulate::{Fate, Origin, Probability, Receiver, Step};
+use crate::simulate::{Fate, Origin, Packet, Probability, Receiver, Step};
 
 /// How many outcomes are listed; how many more there are is said.
 const MAX_OUTCOMES: usize = 20;
@@ -28,15 +28,7 @@ impl Write for Printable<'_, '_> {
 
 impl Explanation {
     fn write(&self, out: &mut impl Write) -> fmt::Result {
-        let packet = &self.packet;
-        write!(out, "{} {} -> {}, ", packet.protocol, packet.source, packet.destination)?;
-        match &packet.origin {
-            Origin::Host => out.write_str("sent by this host\n"),
-            Origin::Network { interface } if *interface == UNKNOWN_INTERFACE => {
-                out.write_str("from the network\n")
-            }
-            Origin::Network { interface } => writeln!(out, "coming in on {interface}"),
-        }?;
+        writeln!(out, "{}", heading(&self.packet))?;
         writeln!(out, "\n{}.", self.reason)?;
         for note in &self.notes {
             writeln!(out, "note: {note}.")?;
@@ -95,6 +87,21 @@ impl Explanation {
     }
 }
 
+/// A packet in a line.
+pub(super) fn heading(packet: &Packet) -> String {
+    let Packet { protocol, source, destination, origin, .. } = packet;
+    format!("{protocol} {source} -> {destination}, {}", origin_text(origin))
+}
+
+/// Where a packet comes from.
+pub(super) fn origin_text(origin: &Origin) -> String {
+    match origin {
+        Origin::Host => "sent by this host".to_owned(),
+        Origin::Network { interface } if *interface == UNKNOWN_INTERFACE => "from the network".to_owned(),
+        Origin::Network { interface } => format!("coming in on {interface}"),
+    }
+}
+
 /// What tells outcomes apart besides their backends.
 #[derive(PartialEq, Eq)]
 enum Kind {
@@ -150,6 +157,12 @@ impl Row {
 fn exact(probability: &Probability) -> Option<String> {
     const LEGIBLE: usize = 12;
     Some(probability.to_string()).filter(|text| text.len() <= LEGIBLE)
+}
+
+/// The fraction where it is as short as that of a draw among some thousand, else a percentage.
+pub(super) fn share_text(probability: &Probability) -> String {
+    const SHORT: usize = 8;
+    exact(probability).filter(|share| share.len() <= SHORT).unwrap_or_else(|| percentage(probability))
 }
 
 fn percentage(probability: &Probability) -> String {
