@@ -470,7 +470,7 @@ fn what_cannot_be_asked_is_refused_with_a_reason() {
         "cannot be used with",
     );
     check(&["tcp", "10.0.0.1", "10.0.0.2:80", "--local-address", "here"], 2, "invalid IP address");
-    check(&["tcp", "10.0.0.1", "10.0.0.2:80", "-o", "yaml"], 2, "[possible values: text, json]");
+    check(&["tcp", "10.0.0.1", "10.0.0.2:80", "-o", "yaml"], 2, "[possible values: text, json, dot, svg]");
     check(&["tcp", "10.0.0.1", "10.0.0.2:80", "--proxy-mode", "ipvs"], 2, "ipvs");
     // Options that shape rules say nothing about those in the kernel.
     check(&["tcp", "10.0.0.1", "10.0.0.2:80", "--cluster-cidr", "10.0.0.0/8"], 2, "--filename <PATH>");

@@ -38,7 +38,7 @@ The first lines say it all:
 
   10.96.0.10:443 is the ClusterIP of shop/api/https, which has 3 backends; the source address is kept.
 
-Then come the backends with their probabilities, and the way through hooks, chains and rules.";
+Then come the backends with their probabilities, and the way through hooks, chains and rules; -o svg draws all ways.";
 
 /// Say what becomes of a packet: which backends may get it, how likely, and why
 ///
@@ -74,6 +74,9 @@ pub(super) struct Trace {
     #[arg(long, value_name = "ADDRESS")]
     local_address: Vec<IpAddr>,
     /// The form of the answer
+    ///
+    /// A graph or picture has every way that the packet may take, with the probabilities where ways part. Of more than 12
+    /// backends, those beyond the twelfth that are equally likely are one box: "38 more backends, each with 1/50".
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
     #[command(flatten)]
@@ -110,6 +113,10 @@ enum Format {
     Text,
     /// For programs
     Json,
+    /// The ways as a graph for Graphviz, whose program dot draws it
+    Dot,
+    /// The ways as a picture, in SVG
+    Svg,
 }
 
 /// How often a dynamic map is read where packets changed it meanwhile.
@@ -131,6 +138,8 @@ impl Trace {
         match self.output {
             Format::Text => output::print(explanation),
             Format::Json => output::print(json::text(&explanation)),
+            Format::Dot => output::print(explanation.picture().dot()),
+            Format::Svg => output::print(explanation.picture().svg()),
         }
     }
 
