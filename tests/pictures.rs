@@ -175,11 +175,10 @@ fn look_at(svg: &str) -> Vec<String> {
         let name = element.tag_name().name();
         let known = ["svg", "title", "desc", "style", "rect", "text", "g", "path", "polygon"];
         assert!(known.contains(&name), "{name} may need something from elsewhere");
-        let refers = |value: &str| value.contains("url(") || value.contains("href");
-        assert!(!element.attributes().any(|attribute| refers(attribute.value())), "{element:?}");
-        assert!(
-            name != "style" || !element.text().unwrap().contains('@') || !refers(element.text().unwrap())
-        );
+        let refers = |text: &str| text.contains("url(") || text.contains("@import");
+        let links = |name: &str, value: &str| name == "href" || name.starts_with("on") || refers(value);
+        assert!(!element.attributes().any(|a| links(a.name(), a.value())), "{element:?}");
+        assert!(!element.text().is_some_and(refers), "{element:?}");
     }
     let groups = root.children().filter(|node| node.has_tag_name("g"));
     let boxes: Vec<(Rect, Vec<Node<'_, '_>>)> = groups

@@ -120,6 +120,12 @@ fn check(picture: &Picture) -> Result<(), TestCaseError> {
             prop_assert!(!boxes.iter().any(|placed| overlap(placed.rect, *part)), "{link:?} {boxes:?}");
         }
     }
+    // Pieces between the first and the last have lanes of their own.
+    let lanes = links.iter().flat_map(|link| link.runs.iter().skip(1).rev().skip(1));
+    let lanes: Vec<Rect> = lanes.map(|run| covered((run.from, run.to), (run.y, run.y))).collect();
+    for (a, b) in pairs(&lanes) {
+        prop_assert!(!overlap(*a, *b), "{a:?} {b:?}");
+    }
     let labels: Vec<Rect> =
         links.iter().filter_map(|link| link.label.as_ref()).map(|label| label.rect).collect();
     for (a, b) in pairs(&labels) {
