@@ -22,24 +22,3 @@ pub fn give_back() {
     // SAFETY: the name ends with NUL, and mallctl(3) allows nothing to be read or written for it.
     unsafe { tikv_jemalloc_sys::mallctl(purge.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resident() -> usize {
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-    }
-
-    #[test]
-    fn what_was_freed_on_another_thread_is_given_back() {
-        const SIZE: usize = 64 << 20;
-        let pieces = std::thread::spawn(|| vec![vec![1_u8; 4000]; SIZE / 4000]).join().unwrap();
-        let held = resident();
-        drop(pieces);
-        give_back();
-        let left = resident();
-        assert!(left + SIZE / 2 < held, "{held} bytes were resident, {left} still are");
-    }
-}
