@@ -320,3 +320,13 @@ fn the_socket_of_an_agent_that_was_killed_is_replaced_and_goes_with_the_next() {
         assert!(!socket.exists());
     });
 }
+
+#[test]
+fn an_agent_without_a_socket_answers_nobody() {
+    on_node_a(|| {
+        let agent = Agent::settled(&Cluster::of(shop()), &["--socket", ""]);
+        let (code, _, err) = ask(&agent.socket(), "status");
+        assert_eq!(code, Some(2), "{err}");
+        assert!(agent.is_running(), "{}", agent.log());
+    });
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use svcnat_rules::net::Cidr;
 use tracing::level_filters::LevelFilter;
 
@@ -26,7 +27,8 @@ pub struct Agent {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', requires = "manifests")]
     service_cluster_ip_range: Vec<Cidr>,
     /// The Unix socket that answers `svcnat services`, `backends` and `status`; empty for none
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    // clap's own parser of paths refuses the empty one.
+    #[arg(long, value_name = "PATH", default_value = SOCKET, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     socket: PathBuf,
     /// Change nothing; print what every change would be made with: the nft script, or what the programs of iptables would be
     /// given
