@@ -11,6 +11,7 @@ pub mod diff;
 pub mod engine;
 pub mod explain;
 pub mod flows;
+pub mod hash;
 pub mod installed;
 pub mod iptables;
 pub mod layout;

@@ -1,9 +1,10 @@
 //! Who wants which frontend, and who has it.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use crate::compile::Conflict;
+use crate::hash::HashMap;
 use crate::layout::{Claim, Fragment, FrontendKey};
 use crate::name::{Name, ObjectName};
 use crate::net::Protocol;

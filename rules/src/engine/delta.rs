@@ -1,8 +1,9 @@
 //! What an update changes: elements and chains that come and go, as two small rulesets before and after.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::diff::diff;
+use crate::hash::HashMap;
 use crate::installed::{Installed, InstalledChain, InstalledRule, InstalledSet, InstalledTable};
 use crate::layout::ElementAt;
 use crate::name::{Name, ObjectName};

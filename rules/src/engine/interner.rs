@@ -1,8 +1,7 @@
 //! Names that many objects hold, such as those of nodes and zones, kept once.
 
-use std::collections::HashSet;
-
 use crate::cluster::{EndpointSlice, Service};
+use crate::hash::HashSet;
 use crate::name::Name;
 
 /// The names that are known.

@@ -17,7 +17,7 @@ mod part;
 mod swap;
 mod usage;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use claims::Claims;
 pub use delta::Delta;
@@ -32,6 +32,7 @@ use usage::Usage;
 use crate::cluster::{EndpointSlice, Node, Service};
 use crate::compile::Conflict;
 use crate::config::Config;
+use crate::hash::HashMap;
 use crate::layout::{self, Fragment, Picking, PoolSlots, ProgramNeeds, SetName, SharedChain};
 use crate::name::ObjectName;
 use crate::net::{Cidr, Family, Protocol};
@@ -90,8 +91,8 @@ impl Engine {
             config,
             node: None,
             service_cidrs: Vec::new(),
-            entries: HashMap::new(),
-            slices: HashMap::new(),
+            entries: HashMap::default(),
+            slices: HashMap::default(),
             services: 0,
             picking: Picking::default(),
             backend_rules: 0,

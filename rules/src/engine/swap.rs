@@ -1,6 +1,6 @@
 //! Swapping fragments: what one update changes, Service by Service.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use super::claims::{Claimant, Claims, claimants};
@@ -8,6 +8,7 @@ use super::delta::{Delta, Log, Programs};
 use super::order::Order;
 use crate::cluster::Node;
 use crate::config::Config;
+use crate::hash::HashMap;
 use crate::layout::{ElementAt, Fragment, FrontendKey, ProgramNeeds, SharedChain, program};
 use crate::name::ObjectName;
 use crate::net::{Cidr, Family};

@@ -1,6 +1,6 @@
 //! What several Services use at once, by count: it is there as long as one uses it.
 
-use std::collections::HashMap;
+use crate::hash::HashMap;
 use std::hash::Hash;
 
 /// How often each thing is used.
@@ -11,7 +11,7 @@ pub(super) struct Usage<T> {
 
 impl<T> Default for Usage<T> {
     fn default() -> Self {
-        Self { counts: HashMap::new() }
+        Self { counts: HashMap::default() }
     }
 }
 

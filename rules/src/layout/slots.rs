@@ -1,11 +1,11 @@
 //! Slots: the order of a pool's backends in the kernel, kept stable so that a change of one backend moves no other.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::frontend;
 use super::names::{comment, pool_chain};
 use super::picking::Picking;
+use crate::hash::HashMap;
 use crate::name::Name;
 use crate::net::Family;
 use crate::route::{Backend, Pool, Route};
@@ -129,7 +129,7 @@ pub(crate) fn assign<'a>(
     }
     let by_address: HashMap<SocketAddr, &Backend<'_>> =
         wanted.iter().map(|backend| (backend.address, *backend)).collect();
-    let mut kept = HashMap::with_capacity(before.len());
+    let mut kept = HashMap::with_capacity_and_hasher(before.len(), Default::default());
     let mut slots: Vec<Option<&Backend<'_>>> = Vec::with_capacity(wanted.len());
     for (slot, address) in before.iter().enumerate() {
         let stays = by_address.get(address).copied().filter(|_| kept.insert(*address, slot).is_none());

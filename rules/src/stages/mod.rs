@@ -20,11 +20,11 @@ mod importance;
 mod parts;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 
 pub use importance::Importance;
 pub use parts::parts;
 
+use crate::hash::{HashMap, HashSet};
 use crate::name::Name;
 use crate::net::Family;
 use crate::ruleset::{DataType, Element, ElementData, SetData, SetDefinition, Value};
@@ -148,7 +148,7 @@ impl<'a> Tally<'a> {
     /// made, there must not be a hole until nobody draws.
     fn missed(&self) -> HashSet<(&'a Name, &'a Value)> {
         let redirected: HashSet<&[u8]> = self.redirected().map(|(key, _)| key.as_bytes()).collect();
-        let mut bounds: HashMap<(&Name, &[u8]), (u32, u32)> = HashMap::new();
+        let mut bounds: HashMap<(&Name, &[u8]), (u32, u32)> = HashMap::default();
         let gone = || self.gone_slots.iter().filter(|at| !self.new_slots.contains(*at));
         let slots =
             || gone().filter_map(|(set, key)| slot(key).map(|(frontend, slot)| ((*set, frontend), slot)));

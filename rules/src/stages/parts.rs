@@ -1,8 +1,9 @@
 //! Parts: a transaction that does not fit into the socket, as pieces that can be in force one after the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{Importance, Plan, Tally, split};
+use crate::hash::HashMap;
 use crate::name::Name;
 use crate::net::Family;
 use crate::ruleset::{DataType, Element, SetDefinition, Value, concat_len};
@@ -85,7 +86,7 @@ fn by_chain<'a>(operations: Vec<Operation<'a>>) -> impl Iterator<Item = Vec<Oper
 fn cut<'a>(operations: Vec<Operation<'a>>, importance: &Importance, pieces: &mut Vec<Vec<Operation<'a>>>) {
     let mut coming = Vec::new();
     let mut going = Vec::new();
-    let mut frontends: HashMap<(Family, Value), Vec<Operation<'a>>> = HashMap::new();
+    let mut frontends: HashMap<(Family, Value), Vec<Operation<'a>>> = HashMap::default();
     for operation in operations {
         let family = operation.family;
         match operation.change {
