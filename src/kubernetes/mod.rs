@@ -2,7 +2,7 @@
 //!
 //! [`run`] watches Services, EndpointSlices (Endpoints where slices are not served), this node's Node and ServiceCIDRs,
 //! and never gives up: while the API server is away nothing is told, and what disappeared meanwhile is told after the
-//! next list. Connections, TLS, credentials and the framing of answers are the business of the crate `kube`.
+//! next list. Connections, TLS and credentials are the business of the crate `kube`.
 //!
 //! Lists and watches are put together here rather than by `kube::runtime::watcher`, which lists from any state or from
 //! the latest only: the first can take a node back in time where a server lags behind, the second costs the control
@@ -12,6 +12,7 @@
 //! Of an object no more is kept than its name, its version and what was told of it.
 
 mod client;
+mod events;
 mod failure;
 mod handle;
 mod kinds;

@@ -6,8 +6,7 @@ use std::time::{Instant, SystemTime};
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery, networking::v1 as networking};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer};
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
 use svcnat_rules::name::ObjectName;
 
 /// `metadata.resourceVersion`. The API says since 1.35 that versions can be compared as numbers.
@@ -83,30 +82,23 @@ struct Name {
     resource_version: Option<String>,
 }
 
-impl<'de, O: Object> Deserialize<'de> for Item<O> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = Instant::now();
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self::parse(raw.get().as_bytes(), read))
-    }
-}
-
 impl<O: Object> Item<O> {
     /// Reads one object.
     pub fn parse(text: &[u8], read: Instant) -> Self {
-        match serde_json::from_slice::<O>(text) {
-            Ok(object) => {
-                let metadata = object.metadata();
-                Self {
-                    read,
-                    name: object_name(metadata.namespace.as_deref(), metadata.name.as_deref()),
-                    version: metadata.resource_version.clone().unwrap_or_default(),
-                    triggered: metadata.triggered(),
-                    content: Ok(object),
-                }
-            }
-            Err(error) => Self::malformed(text, read, &error),
-        }
+        Self::try_parse(text, read).unwrap_or_else(|error| Self::malformed(text, read, &error))
+    }
+
+    /// Reads one object, unless something is wrong with it.
+    pub fn try_parse(text: &[u8], read: Instant) -> serde_json::Result<Self> {
+        let object: O = serde_json::from_slice(text)?;
+        let metadata = object.metadata();
+        Ok(Self {
+            read,
+            name: object_name(metadata.namespace.as_deref(), metadata.name.as_deref()),
+            version: metadata.resource_version.clone().unwrap_or_default(),
+            triggered: metadata.triggered(),
+            content: Ok(object),
+        })
     }
 
     fn malformed(text: &[u8], read: Instant, error: &serde_json::Error) -> Self {

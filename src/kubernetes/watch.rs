@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use futures::{AsyncBufReadExt, Stream, TryStreamExt};
+use futures::{AsyncBufRead, AsyncBufReadExt};
 use kube::api::{ListParams, VersionMatch, WatchParams};
-use kube::core::{Request, WatchEvent};
+use kube::core::Request;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::DefaultBackoff;
 use svcnat_rules::name::ObjectName;
 
 use super::client::{Connection, Current};
+use super::events::{Event, Events};
 use super::failure::{Failure, Position, Since};
 use super::handle::Handle;
 use super::kinds::{Kind, Outbox};
@@ -215,36 +216,35 @@ impl<K: Kind> Watch<K> {
             send_initial_events: listing.is_some(),
         };
         let request = self.request.watch(&params, version).map_err(kube::Error::BuildRequest)?;
-        let events = current.client.request_events::<Item<K::Object>>(request).await?;
+        let answer = std::pin::pin!(current.client.request_stream(request).await?);
         if listing.is_none() {
             self.opened();
         }
-        self.follow(events, listing).await
+        self.follow(Events::new(answer), listing).await
     }
 
     /// Takes the events of a watch, or of a streaming list and the watch that it goes on as.
     pub async fn follow(
         &mut self,
-        events: impl Stream<Item = kube::Result<WatchEvent<Item<K::Object>>>>,
+        mut events: Events<impl AsyncBufRead + Unpin>,
         mut listing: Option<&Since>,
     ) -> Result<(), Failure> {
-        let mut events = std::pin::pin!(events);
         let mut heard = false;
         loop {
-            let event = match events.try_next().await {
+            let event = match events.next().await {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
                 Err(_) if !heard && self.is_long_open() => return Err(Failure::Silent),
-                Err(error) => return Err(error.into()),
+                Err(failure) => return Err(failure),
             };
             heard = true;
             match event {
-                WatchEvent::Added(item) | WatchEvent::Modified(item) => {
+                Event::Changed(item) => {
                     self.take(item, if listing.is_some() { Said::Listed } else { Said::Changed }).await?;
                 }
-                WatchEvent::Deleted(item) => self.take(item, Said::Deleted).await?,
-                WatchEvent::Error(status) => return Err(Failure::Status(status)),
-                WatchEvent::Bookmark(bookmark) => {
+                Event::Deleted(item) => self.take(item, Said::Deleted).await?,
+                Event::Error(status) => return Err(Failure::Status(status)),
+                Event::Bookmark(bookmark) => {
                     self.handle.heard(K::RESOURCE, Instant::now());
                     let ends_list = bookmark.metadata.annotations.contains_key(INITIAL_EVENTS_END);
                     let version = bookmark.metadata.resource_version;

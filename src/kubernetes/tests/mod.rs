@@ -7,12 +7,12 @@ mod recorded;
 
 use std::collections::HashSet;
 
-use kube::core::WatchEvent;
 use svcnat_rules::engine::Event;
 use svcnat_rules::name::ObjectName;
 use tokio::sync::mpsc;
 
 use super::client::{ClientSettings, Connection};
+use super::events::Events;
 use super::failure::{Failure, Since};
 use super::handle::Handle;
 use super::kinds::Kind;
@@ -53,11 +53,7 @@ impl<K: Kind> Fed<K> {
     }
 
     async fn feed(&mut self, lines: &str, listing: Option<&Since>) -> Result<(), Failure> {
-        let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
-        let events: Vec<_> = lines
-            .map(|line| serde_json::from_str::<WatchEvent<_>>(line).map_err(kube::Error::SerdeError))
-            .collect();
-        self.watch.follow(futures::stream::iter(events), listing).await
+        self.watch.follow(Events::new(lines.as_bytes()), listing).await
     }
 
     /// What was told since the last question.
