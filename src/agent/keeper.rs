@@ -156,6 +156,8 @@ impl Keeper {
                 () = sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)), if wake.is_some() => {}
             }
         }
+        // Who waits for an answer need not wait any more.
+        drop(inputs.questions);
         if let (Some(saver), State::Keeping(engine)) = (&mut self.parts.saver, &self.state) {
             saver.finish(engine).await;
         }
@@ -279,8 +281,8 @@ impl Keeper {
         if self.out_of_step.is_some() && Instant::now() >= self.retry_at {
             self.mend().await;
         }
-        if let (Some(saver), State::Keeping(engine)) = (&mut self.parts.saver, &self.state) {
-            saver.save_if_due(engine);
+        if let (Some(saver), State::Keeping(_)) = (&mut self.parts.saver, &self.state) {
+            saver.save_if_due();
         }
     }
 

@@ -122,8 +122,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
     }
     let (settings_sender, new_settings) = mpsc::channel(1);
     tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
-    let saver = settings.state_file.clone().filter(|_| !dry).map(|path| Saver::new(path, metrics.clone()));
     let (asker, questions, watchers) = Asker::new();
+    let state_file = settings.state_file.clone().filter(|_| !dry);
+    let saver = state_file.map(|path| Saver::new(path, metrics.clone(), asker.clone()));
     let _socket = socket.filter(|_| !dry).and_then(|path| listen_on_socket(&path, asker));
     let observers = Observers::new(metrics, health_checks, reporter, &settings);
     let parts = Parts {

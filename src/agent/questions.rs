@@ -31,7 +31,12 @@ pub(super) enum Question {
     /// These Services, as far as they are known.
     Part(Vec<ObjectName>, oneshot::Sender<Option<Part>>),
     Status(oneshot::Sender<Status>),
+    /// What is known of a few Services behind a name, to be kept; behind the last one, of the node.
+    Known(Option<ObjectName>, oneshot::Sender<Option<Known>>),
 }
+
+/// What is known of a few Services, with the name of the last one; behind the end, what is known of the node.
+pub(super) type Known = (Cluster, Option<ObjectName>);
 
 /// How many Services the keeper copies at once: a change of the cluster waits no longer than that takes, which is about 0.1 ms
 /// for Services of ten endpoints.
@@ -86,14 +91,29 @@ impl Facts<'_> {
                 drop(reply.send(self.engine.map(|engine| self.part(engine, &names))));
             }
             Question::Status(reply) => drop(reply.send(self.status())),
+            Question::Known(after, reply) => {
+                drop(reply.send(self.engine.map(|engine| self.known(engine, after.as_ref()))));
+            }
         }
     }
 
     fn page(&self, engine: &Engine, after: Option<&ObjectName>) -> Page {
-        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let names = self.watchers.names.range((behind, Bound::Unbounded));
-        let names: Vec<ObjectName> = names.take(PAGE).cloned().collect();
+        let names = self.names_behind(after);
         (self.part(engine, &names), names.last().cloned())
+    }
+
+    fn known(&self, engine: &Engine, after: Option<&ObjectName>) -> Known {
+        let names = self.names_behind(after);
+        let part = match names.as_slice() {
+            [] => engine.cluster_of(&[]),
+            names => Cluster { node: None, service_cidrs: Vec::new(), ..engine.cluster_of(names) },
+        };
+        (part, names.last().cloned())
+    }
+
+    fn names_behind(&self, after: Option<&ObjectName>) -> Vec<ObjectName> {
+        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.watchers.names.range((behind, Bound::Unbounded)).take(PAGE).cloned().collect()
     }
 
     fn part(&self, engine: &Engine, names: &[ObjectName]) -> Part {
@@ -182,6 +202,13 @@ impl Asker {
     /// How the agent fares. `None` when it ends.
     pub(super) async fn status(&self) -> Option<Status> {
         self.ask(Question::Status).await
+    }
+
+    /// What is known of a few Services, for a thread that may wait. `None` as for [`Asker::page`].
+    pub(super) fn known_blocking(&self, after: Option<ObjectName>) -> Option<Known> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.blocking_send(Question::Known(after, reply)).ok()?;
+        answer.blocking_recv().ok().flatten()
     }
 
     /// The Services that updates touch from now on.

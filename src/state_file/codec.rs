@@ -8,7 +8,7 @@ use crate::convert::{printable, validate};
 /// How every version begins, and nothing else does.
 pub(super) const MAGIC: &[u8] = b"{\"format\":\"svcnat state\",\"version\":";
 /// The version that is written and read: it changes with any type in the state.
-pub(super) const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,13 +48,37 @@ pub(super) enum Fault {
     Meaning(String),
 }
 
-/// The state as it is written.
-pub(super) fn encode(cluster: &Cluster) -> serde_json::Result<Vec<u8>> {
-    let mut body = serde_json::to_vec(cluster)?;
-    body.push(b'\n');
-    let mut text = Header::of(&body).line()?;
-    text.append(&mut body);
-    Ok(text)
+/// A state on its way into a file, part by part: the lines that follow the first one.
+#[derive(Debug, Default)]
+pub struct Text(Vec<u8>);
+
+impl Text {
+    /// A state in one part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Text::add`].
+    pub fn of(state: &Cluster) -> serde_json::Result<Self> {
+        let mut text = Self::default();
+        text.add(state)?;
+        Ok(text)
+    }
+
+    /// Adds a part. What parts have in common is the last one's.
+    ///
+    /// # Errors
+    ///
+    /// None of which anything is known: the types in a state have nothing that JSON has not.
+    pub fn add(&mut self, part: &Cluster) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut self.0, part)?;
+        self.0.push(b'\n');
+        Ok(())
+    }
+
+    /// The first line, and what follows it.
+    pub(super) fn finish(self) -> serde_json::Result<[Vec<u8>; 2]> {
+        Ok([Header::of(&self.0).line()?, self.0])
+    }
 }
 
 /// The state that was written.
@@ -80,8 +104,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cluster, Fault> {
     if Header::of(body).line().ok().as_deref() != Some(line) {
         return Err(Fault::Damaged);
     }
-    let cluster: Cluster =
-        serde_json::from_slice(body).map_err(|error| Fault::Meaning(printable(&error.to_string())))?;
+    let mut cluster = Cluster::default();
+    for part in body.split_inclusive(|byte| *byte == b'\n') {
+        let part: Cluster =
+            serde_json::from_slice(part).map_err(|error| Fault::Meaning(printable(&error.to_string())))?;
+        cluster.services.extend(part.services);
+        cluster.slices.extend(part.slices);
+        (cluster.node, cluster.service_cidrs) = (part.node, part.service_cidrs);
+    }
     validate(&cluster).map_err(|invalid| Fault::Meaning(printable(&invalid.to_string())))?;
     Ok(cluster)
 }

@@ -1,8 +1,8 @@
 //! The last known state of the cluster in a file, so that a node that boots while the control plane is away has its
 //! Services.
 //!
-//! The file is one line of JSON that says what follows (format, length, checksum), and one of the state itself, in the
-//! types of [`svcnat_rules::cluster`]; `tail -n 1 FILE | jq` shows it. It is written beside its place and renamed, so
+//! The file is one line of JSON that says what follows (format, length, checksum), and one for each part of the state, in the
+//! types of [`svcnat_rules::cluster`]; `tail -n +2 FILE | jq` shows it. It is written beside its place and renamed, so
 //! that at any moment there is the old state or the new one. What is read is trusted no further than what comes from
 //! elsewhere: it has passed its checksum and [`validate`](crate::convert::validate()).
 
@@ -22,6 +22,7 @@ use nix::libc;
 use svcnat_rules::cluster::Cluster;
 
 use codec::Fault;
+pub use codec::Text;
 pub use error::Error;
 
 /// The most bytes that are read. A cluster of 100,000 Services with ten endpoints each has half of it.
@@ -37,14 +38,14 @@ const MAX_BYTES: u64 = 256 << 20;
 ///
 /// [`Error::Foreign`] where something stands in the place that is not a state file, [`Error::Unwritable`] where the file
 /// system refuses. What was there is still there.
-pub fn write(path: &Path, cluster: &Cluster) -> Result<(), Error> {
+pub fn write(path: &Path, state: Text) -> Result<(), Error> {
     let failed = |source| Error::Unwritable { path: path.to_owned(), source };
-    let text = codec::encode(cluster).map_err(|error| failed(error.into()))?;
+    let lines = state.finish().map_err(|error| failed(error.into()))?;
     if !may_replace(path).map_err(failed)? {
         return Err(Error::Foreign(path.to_owned()));
     }
     let (folder, beside) = places(path).ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
-    write_beside(&beside, &text)
+    write_beside(&beside, &lines)
         .and_then(|()| fs::rename(&beside, path))
         .and_then(|()| File::open(&folder)?.sync_all())
         .map_err(|error| {
@@ -112,12 +113,14 @@ fn places(path: &Path) -> Option<(PathBuf, PathBuf)> {
     Some((folder.to_owned(), folder.join(beside)))
 }
 
-fn write_beside(beside: &Path, text: &[u8]) -> io::Result<()> {
+fn write_beside(beside: &Path, lines: &[Vec<u8>]) -> io::Result<()> {
     match fs::remove_file(beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
-    file.write_all(text)?;
+    for line in lines {
+        file.write_all(line)?;
+    }
     file.sync_all()
 }

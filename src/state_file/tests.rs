@@ -1,5 +1,6 @@
 //! What is written is read again, and nothing else is.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -13,7 +14,7 @@ use proptest::prelude::*;
 use svcnat_oracle::generate::arb_world;
 use tempfile::{TempDir, tempdir};
 
-use super::codec::{Fault, decode, encode};
+use super::codec::{Fault, decode};
 use super::*;
 use crate::manifests::{self, Source};
 
@@ -25,9 +26,17 @@ fn file_of(body: &str) -> Vec<u8> {
     let checksum = crc32fast::hash(body.as_bytes());
     let length = body.len();
     format!(
-        "{{\"format\":\"svcnat state\",\"version\":1,\"length\":{length},\"crc32\":\"{checksum:08x}\"}}\n{body}"
+        "{{\"format\":\"svcnat state\",\"version\":2,\"length\":{length},\"crc32\":\"{checksum:08x}\"}}\n{body}"
     )
     .into_bytes()
+}
+
+fn text(cluster: &Cluster) -> Text {
+    Text::of(cluster).unwrap()
+}
+
+fn encode(cluster: &Cluster) -> Vec<u8> {
+    text(cluster).finish().unwrap().concat()
 }
 
 fn everything() -> Cluster {
@@ -73,15 +82,30 @@ proptest! {
 
     #[test]
     fn any_cluster_is_read_as_it_was_written(world in arb_world()) {
-        let bytes = encode(&world.cluster).unwrap();
+        let bytes = encode(&world.cluster);
         prop_assert_eq!(decode(&bytes), Ok(world.cluster));
     }
 }
 
 #[test]
+fn a_state_in_parts_is_read_as_a_whole() {
+    let whole = everything();
+    let services = Cluster { services: whole.services.clone(), ..Cluster::default() };
+    let rest = Cluster { services: BTreeMap::new(), ..whole.clone() };
+    let check = |parts: &[&Cluster], expected: Cluster| {
+        let mut text = Text::default();
+        parts.iter().for_each(|part| text.add(part).unwrap());
+        assert_eq!(decode(&text.finish().unwrap().concat()), Ok(expected));
+    };
+    check(&[], Cluster::default());
+    check(&[&services], services.clone());
+    check(&[&services, &Cluster::default(), &rest], whole);
+}
+
+#[test]
 fn every_damage_is_noticed() {
-    check_damage(&encode(&Cluster::default()).unwrap());
-    check_damage(&encode(&everything()).unwrap());
+    check_damage(&encode(&Cluster::default()));
+    check_damage(&encode(&everything()));
 }
 
 #[test]
@@ -92,13 +116,13 @@ fn whatever_manifests_can_say_is_read_as_it_was_written() {
     assert!(cases.len() > 10);
     for case in cases {
         let cluster = manifests::read(&[Source::Path(case)], "node-a").unwrap().cluster;
-        assert_eq!(decode(&encode(&cluster).unwrap()), Ok(cluster));
+        assert_eq!(decode(&encode(&cluster)), Ok(cluster));
     }
 }
 
 #[test]
 fn nothing_in_a_state_is_lost() {
-    let written = encode(&everything()).unwrap();
+    let written = encode(&everything());
     assert_eq!(String::from_utf8(written).unwrap().lines().nth(1), Some(EVERYTHING));
 }
 
@@ -157,11 +181,11 @@ fn what_the_compiler_relies_on_is_checked() {
 fn a_file_is_replaced_and_nobody_else_may_read_it() {
     let (folder, path) = place();
     assert_eq!(read(&path).unwrap(), None);
-    write(&path, &Cluster::default()).unwrap();
+    write(&path, text(&Cluster::default())).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     // As a process that was killed leaves it, or as somebody with bad intentions.
     symlink(folder.path().join("victim"), folder.path().join(".state.new")).unwrap();
-    write(&path, &everything()).unwrap();
+    write(&path, text(&everything())).unwrap();
     assert_eq!(read(&path).unwrap(), Some(everything()));
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
     assert_eq!(names(folder.path()), ["state"]);
@@ -171,11 +195,11 @@ fn a_file_is_replaced_and_nobody_else_may_read_it() {
 fn a_link_is_replaced_and_not_followed() {
     let (folder, path) = place();
     let target = folder.path().join("target");
-    for content in [b"of somebody else".to_vec(), encode(&Cluster::default()).unwrap()] {
+    for content in [b"of somebody else".to_vec(), encode(&Cluster::default())] {
         fs::write(&target, &content).unwrap();
         let _ = fs::remove_file(&path);
         symlink(&target, &path).unwrap();
-        write(&path, &everything()).unwrap();
+        write(&path, text(&everything())).unwrap();
         assert_eq!(fs::read(&target).unwrap(), content);
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
         assert_eq!(read(&path).unwrap(), Some(everything()));
@@ -193,7 +217,7 @@ fn errors_say_what_is_lost_and_what_to_do() {
         let foreign = expected.starts_with("not a state file");
         assert_ne!(foreign, said.contains("no Service is known until the cluster can be asked"), "{said}");
         // What was ours once is replaced, the rest is not.
-        match write(&path, &everything()) {
+        match write(&path, text(&everything())) {
             Ok(()) => assert!(!foreign && read(&path).unwrap() == Some(everything()), "{said}"),
             Err(error) => {
                 assert!(foreign && error.to_string() == said, "{error}");
@@ -201,17 +225,17 @@ fn errors_say_what_is_lost_and_what_to_do() {
             }
         }
     }
-    let good = encode(&everything()).unwrap();
+    let good = encode(&everything());
     let text = String::from_utf8(good.clone()).unwrap();
     let length = good.len() - text.lines().next().unwrap().len() - 1;
     check(b"root:x:0:0:root:/root:/bin/bash\n", "not a state file of svcnat; it is left as it is");
     check(EVERYTHING.as_bytes(), "not a state file of svcnat; it is left as it is");
     check(
-        text.replace("\"version\":1", "\"version\":2").as_bytes(),
-        "of format 2, and this svcnat knows 1 only",
+        text.replace("\"version\":2", "\"version\":1").as_bytes(),
+        "of format 1, and this svcnat knows 2 only",
     );
     let other = b"{\"format\":\"svcnat state\",\"version\":7,\"compressed\":true}\n\x01\x02";
-    check(other, "of format 7, and this svcnat knows 1 only");
+    check(other, "of format 7, and this svcnat knows 2 only");
     let cut = good.split_last_chunk::<9>().unwrap().0;
     check(cut, &format!("{} bytes of state where {length} were written", length - 9));
     check(&good[..codec::MAGIC.len() + 3], "damaged, it does not have its checksum");
@@ -228,11 +252,11 @@ fn what_is_no_file_is_neither_read_nor_replaced() {
     let (folder, path) = place();
     mkfifo(&path, Mode::S_IRWXU).unwrap();
     assert!(matches!(read(&path), Err(Error::Foreign(_))));
-    assert!(matches!(write(&path, &everything()), Err(Error::Foreign(_))));
+    assert!(matches!(write(&path, text(&everything())), Err(Error::Foreign(_))));
     assert!(matches!(read(folder.path()), Err(Error::Unreadable { .. })));
-    assert!(matches!(write(folder.path(), &everything()), Err(Error::Foreign(_))));
+    assert!(matches!(write(folder.path(), text(&everything())), Err(Error::Foreign(_))));
     let nowhere = folder.path().join("missing/state");
-    assert!(matches!(write(&nowhere, &everything()), Err(Error::Unwritable { .. })));
+    assert!(matches!(write(&nowhere, text(&everything())), Err(Error::Unwritable { .. })));
     assert_eq!(read(&nowhere).unwrap(), None);
     assert_eq!(names(folder.path()), ["state"]);
 }
@@ -241,11 +265,11 @@ fn what_is_no_file_is_neither_read_nor_replaced() {
 fn readers_see_one_state_or_the_other() {
     let (_folder, path) = place();
     let states = [Cluster::default(), everything()];
-    write(&path, &states[0]).unwrap();
+    write(&path, text(&states[0])).unwrap();
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for state in states.iter().cycle().take(200) {
-                write(&path, state).unwrap();
+                write(&path, text(state)).unwrap();
             }
         });
         while !writer.is_finished() {
@@ -264,7 +288,7 @@ fn a_full_disk_leaves_the_last_state() {
             mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
                 .unwrap();
             mount(Some("tmpfs"), folder.path(), Some("tmpfs"), MsFlags::empty(), Some("size=16k")).unwrap();
-            write(&path, &everything()).unwrap();
+            write(&path, text(&everything())).unwrap();
             let mut large = everything();
             let service = large.services.values().next().unwrap().clone();
             for number in 0..1000 {
@@ -273,7 +297,7 @@ fn a_full_disk_leaves_the_last_state() {
                     .services
                     .insert(name.clone(), svcnat_rules::cluster::Service { name, ..service.clone() });
             }
-            let said = write(&path, &large).unwrap_err().to_string();
+            let said = write(&path, text(&large)).unwrap_err().to_string();
             assert!(said.contains("No space left on device"), "{said}");
             assert_eq!(names(folder.path()), ["state"]);
             assert_eq!(read(&path).unwrap(), Some(everything()));

@@ -48,10 +48,11 @@ impl Engine {
         concerned
     }
 
-    /// These Services with their slices, and the Node.
+    /// These Services with their slices, the Node, and the networks that ClusterIPs are taken from.
     #[must_use]
     pub fn cluster_of<'a>(&self, services: impl IntoIterator<Item = &'a ObjectName>) -> Cluster {
-        let mut part = Cluster { node: self.node.clone(), ..Cluster::default() };
+        let (node, service_cidrs) = (self.node.clone(), self.service_cidrs.clone());
+        let mut part = Cluster { node, service_cidrs, ..Cluster::default() };
         for name in services {
             let Some(entry) = self.entries.get(name) else { continue };
             part.services.extend(entry.service.as_deref().map(|service| (name.clone(), service.clone())));
