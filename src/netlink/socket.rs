@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::socket::{MsgFlags, getsockopt, recv, setsockopt, sockopt};
 
@@ -70,6 +71,8 @@ impl Socket {
     pub fn open() -> Result<Self, Error> {
         let socket = mnl::Socket::new(mnl::Bus::Netfilter).map_err(open_error)?;
         let mut socket = Self { socket, room: 0 };
+        // A program that is started would keep the tables owned for as long as it runs, whatever becomes of us.
+        fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|errno| open_error(errno.into()))?;
         socket.room = socket.read_room();
         for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
             socket.enable(option).map_err(open_error)?;

@@ -63,6 +63,20 @@ fn nobody_else_can_change_a_table_that_is_owned() {
 }
 
 #[test]
+fn a_program_that_was_started_does_not_keep_tables_owned() {
+    in_fresh_namespace(|| {
+        let mut kernel = Netlink::open().unwrap();
+        own(&mut kernel);
+        let mut program = Command::new("sleep").arg("600").spawn().unwrap();
+        drop(kernel);
+        until_left(&mut Netlink::open().unwrap());
+        assert_eq!(program.try_wait().unwrap(), None);
+        program.kill().unwrap();
+        program.wait().unwrap();
+    });
+}
+
+#[test]
 fn a_table_stays_when_its_owner_ends_and_the_next_takes_it_over() {
     in_fresh_namespace(|| {
         let mut first = Netlink::open().unwrap();
