@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Instant;
 
-use futures::{AsyncBufRead, AsyncBufReadExt as _};
+use futures::AsyncBufRead;
 use kube::core::Status;
 use kube::core::watch::Bookmark;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::answer::Answer;
 use super::failure::Failure;
 use super::object::{Item, Object};
 
@@ -27,7 +28,7 @@ pub(super) enum Event<O> {
 
 /// The events of an answer.
 pub(super) struct Events<R> {
-    answer: R,
+    answer: Answer<R>,
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
 }
@@ -42,7 +43,7 @@ struct Line<'a> {
 
 impl<R: AsyncBufRead + Unpin> Events<R> {
     /// The events of the lines of an answer.
-    pub fn new(answer: R) -> Self {
+    pub fn new(answer: Answer<R>) -> Self {
         Self { answer, begun: Vec::new() }
     }
 
@@ -53,7 +54,7 @@ impl<R: AsyncBufRead + Unpin> Events<R> {
     /// A connection that breaks, a line that is no event.
     pub async fn next<O: Object>(&mut self) -> Result<Option<Event<O>>, Failure> {
         loop {
-            let bytes = match self.answer.fill_buf().await {
+            let bytes = match self.answer.bytes().await {
                 Ok(bytes) => bytes,
                 Err(error) if is_end(&error) => &[],
                 Err(error) => return Err(Failure::Request(kube::Error::ReadEvents(error))),
@@ -65,7 +66,7 @@ impl<R: AsyncBufRead + Unpin> Events<R> {
             let Some(end) = memchr::memchr(b'\n', bytes) else {
                 self.begun.extend_from_slice(bytes);
                 let length = bytes.len();
-                self.answer.consume_unpin(length);
+                self.answer.consume(length);
                 continue;
             };
             let (rest, _) = bytes.split_at(end);
@@ -77,7 +78,7 @@ impl<R: AsyncBufRead + Unpin> Events<R> {
                 self.begun.clear();
                 event
             };
-            self.answer.consume_unpin(end + 1);
+            self.answer.consume(end + 1);
             if let Some(event) = event? {
                 return Ok(Some(event));
             }
@@ -95,7 +96,7 @@ fn is_end(error: &io::Error) -> bool {
         }
         cause = found.source();
     }
-    error.kind() == io::ErrorKind::TimedOut || error.to_string().contains("unexpected EOF during chunk")
+    error.to_string().contains("unexpected EOF during chunk")
 }
 
 /// What follows the last line feed: an event, or the beginning of one.
@@ -160,6 +161,8 @@ fn as_servers_write_it(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures::io::BufReader;
 
     use super::*;
@@ -167,7 +170,8 @@ mod tests {
 
     /// What the lines say, read so many bytes at a time.
     async fn told(lines: &str, at_once: usize) -> Vec<String> {
-        let mut events = Events::new(BufReader::with_capacity(at_once, lines.as_bytes()));
+        let lines = BufReader::with_capacity(at_once, lines.as_bytes());
+        let mut events = Events::new(Answer::new(lines, Duration::from_secs(9)));
         let mut told = Vec::new();
         loop {
             told.push(match events.next::<Service>().await {

@@ -17,6 +17,9 @@ pub(super) enum Failure {
     /// No answer, or none that can be understood.
     #[error("{}", chain(.0))]
     Request(kube::Error),
+    /// No answer in the time that a connection may be idle.
+    #[error("the API server has not answered for {0:?}")]
+    NoAnswer(Duration),
     /// The connection broke during a list.
     #[error("the list broke off: {}", chain(.0))]
     Read(io::Error),

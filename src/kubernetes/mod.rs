@@ -11,6 +11,7 @@
 //!
 //! Of an object no more is kept than its name, its version and what was told of it.
 
+mod answer;
 mod client;
 mod events;
 mod failure;

@@ -11,7 +11,6 @@ use svcnat_rules::name::ObjectName;
 use tokio::sync::mpsc;
 
 use super::client::Connection;
-use super::failure::Failure;
 
 /// How many reports may wait to be sent.
 const QUEUE: usize = 64;
@@ -104,13 +103,12 @@ impl Poster {
             let current = self.connection.current();
             let recorder = match recorder.take().filter(|_| generation == Some(current.generation)) {
                 Some(same) => recorder.insert(same),
-                None => recorder.insert(Recorder::new(current.client, self.controller())),
+                None => recorder.insert(Recorder::new(current.client.clone(), self.controller())),
             };
             generation = Some(current.generation);
             let (event, object) = (event(&report), self.object(&report.regarding));
-            if let Err(error) = recorder.publish(&event, &object).await {
+            if let Err(failure) = current.patiently(recorder.publish(&event, &object)).await {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
-                let failure = Failure::from(error);
                 tracing::debug!(%failure, reason = report.reason, "an event could not be posted");
             }
         }

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::client::Connection;
-use super::failure::Failure;
 use super::handle::Handle;
 use super::kinds::{Endpoints, Kind, ServiceCidrs, Services, Slices, ThisNode};
 use super::outlet::{Outlet, Share};
@@ -142,7 +141,8 @@ async fn served(site: &Site, path: &str) {
         tokio::time::sleep(site.rediscover).await;
         let params = kube::api::ListParams::default().limit(1);
         let Ok(request) = Request::new(path).list(&params) else { continue };
-        match site.connection.current().client.request_text(request).await.map_err(Failure::from) {
+        let current = site.connection.current();
+        match current.patiently(current.client.request_text(request)).await {
             Ok(_) => return,
             Err(failure) => tracing::debug!(%failure, "asked whether {path} is served"),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use futures::{AsyncBufRead, AsyncBufReadExt};
+use futures::AsyncBufRead;
 use kube::api::{ListParams, VersionMatch, WatchParams};
 use kube::core::Request;
 use kube::runtime::utils::Backoff;
@@ -184,10 +184,10 @@ impl<K: Kind> Watch<K> {
     /// Reads a list, or the next part of one from a server that sends it in parts of its own accord.
     async fn page(&mut self, current: &Current, params: &ListParams) -> Result<ListMetadata, Failure> {
         let request = self.request.list(params).map_err(kube::Error::BuildRequest)?;
-        let mut answer = std::pin::pin!(current.client.request_stream(request).await?);
+        let mut answer = current.stream(request).await?;
         let mut splitter = Splitter::default();
         loop {
-            let mut bytes = answer.fill_buf().await.map_err(Failure::Read)?;
+            let mut bytes = answer.bytes().await.map_err(Failure::Read)?;
             let (read, length) = (Instant::now(), bytes.len());
             if length == 0 {
                 return splitter.finish().map_err(Failure::List);
@@ -196,7 +196,7 @@ impl<K: Kind> Watch<K> {
                 let item = splitter.item(|text| Item::parse(text, read));
                 self.take(item, Said::Listed).await?;
             }
-            answer.consume_unpin(length);
+            answer.consume(length);
         }
     }
 
@@ -216,7 +216,7 @@ impl<K: Kind> Watch<K> {
             send_initial_events: listing.is_some(),
         };
         let request = self.request.watch(&params, version).map_err(kube::Error::BuildRequest)?;
-        let answer = std::pin::pin!(current.client.request_stream(request).await?);
+        let answer = current.stream(request).await?;
         if listing.is_none() {
             self.opened();
         }

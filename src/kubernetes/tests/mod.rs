@@ -6,11 +6,13 @@ mod lines;
 mod recorded;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use svcnat_rules::engine::Event;
 use svcnat_rules::name::ObjectName;
 use tokio::sync::mpsc;
 
+use super::answer::Answer;
 use super::client::{ClientSettings, Connection};
 use super::events::Events;
 use super::failure::{Failure, Since};
@@ -53,7 +55,7 @@ impl<K: Kind> Fed<K> {
     }
 
     async fn feed(&mut self, lines: &str, listing: Option<&Since>) -> Result<(), Failure> {
-        self.watch.follow(Events::new(lines.as_bytes()), listing).await
+        self.watch.follow(Events::new(Answer::new(lines.as_bytes(), Duration::from_secs(9))), listing).await
     }
 
     /// What was told since the last question.
