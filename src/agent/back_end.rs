@@ -15,7 +15,7 @@ use super::cleaner::Cleaner;
 use super::error::Error;
 use super::iptables::{Iptables, Sink};
 use super::iptables_watch::Watch;
-use super::kernel::Kernel;
+use super::kernel::{Errand, Errands, Kernel};
 use super::nftables::Nftables;
 use super::outlet::{Outlet, Print};
 use crate::iptables::{self, Variant};
@@ -34,6 +34,8 @@ pub(super) struct BackEnd {
     pub(super) cleaner: Option<Cleaner>,
     /// None in a dry run.
     pub(super) predecessor: Option<Predecessor>,
+    /// What others want sent by the socket that owns the tables.
+    pub(super) errands: mpsc::UnboundedReceiver<Errand>,
 }
 
 /// Whoever kept rules of ours here in another mode, or in another variant of iptables.
@@ -42,8 +44,8 @@ pub(super) struct Predecessor {
     variant: Option<Variant>,
 }
 
-/// Starts the back end of the settings' mode, in the network namespace of the calling thread. Disturbances are told by the
-/// sender.
+/// Starts the back end of the settings' mode, in the network namespace of the calling thread, to which the netlink socket belongs from
+/// then on. Disturbances are told by the sender.
 pub(super) fn start(
     settings: &Settings,
     metrics: &Metrics,
@@ -52,13 +54,15 @@ pub(super) fn start(
     match settings.mode {
         Mode::Nftables => {
             let own = settings.own_tables == OwnTables::Auto && Netlink::<Socket>::can_own();
-            let kernel = Kernel::start(own)?;
+            let kernel = Kernel::open(own)?;
             if !own {
                 listen(Monitor::open(Listen::Nftables)?, kernel.number(), disturbances.clone())?;
             }
-            let cleaner = Cleaner::start(Some(kernel.clone()), metrics.clone())?;
-            let outlet = Outlet::Nftables(Nftables::Kernel { kernel, own });
-            Ok(BackEnd { outlet, cleaner: Some(cleaner), predecessor: Some(Predecessor { variant: None }) })
+            let (errands, inbox) = Errands::new();
+            let cleaner = Cleaner::start(Some(errands), metrics.clone())?;
+            let outlet = Outlet::Nftables(Nftables::Kernel(kernel));
+            let predecessor = Some(Predecessor { variant: None });
+            Ok(BackEnd { outlet, cleaner: Some(cleaner), predecessor, errands: inbox })
         }
         Mode::Iptables => {
             let iptables = iptables::Iptables::in_use()?;
@@ -73,7 +77,8 @@ pub(super) fn start(
             let cleaner = Cleaner::start(None, metrics.clone())?;
             let predecessor = Predecessor { variant: Some(variant) };
             let outlet = Outlet::Iptables(iptables);
-            Ok(BackEnd { outlet, cleaner: Some(cleaner), predecessor: Some(predecessor) })
+            let (_, errands) = Errands::new();
+            Ok(BackEnd { outlet, cleaner: Some(cleaner), predecessor: Some(predecessor), errands })
         }
     }
 }
@@ -98,7 +103,8 @@ pub(super) fn for_dry_run(mode: Mode, print: Print) -> Result<BackEnd, Error> {
             Outlet::Iptables(Iptables::start(Sink::DryRun(print, installed)).map_err(thread_failed)?)
         }
     };
-    Ok(BackEnd { outlet, cleaner: None, predecessor: None })
+    let (_, errands) = Errands::new();
+    Ok(BackEnd { outlet, cleaner: None, predecessor: None, errands })
 }
 
 fn warn_of_nothing(error: &dyn std::error::Error) {

@@ -9,7 +9,7 @@ use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
 use svcnat_rules::ruleset::Value;
 
-use super::kernel::Kernel;
+use super::kernel::Errands;
 use super::leftovers::Leftovers;
 use crate::memory;
 use crate::metrics::Metrics;
@@ -23,12 +23,13 @@ pub(super) struct Cleaner {
 }
 
 impl Cleaner {
-    /// Starts the thread, in the network namespace of the calling one. `kernel` owns the tables; there is none in mode iptables.
-    pub(super) fn start(kernel: Option<Kernel>, metrics: Metrics) -> Result<Self, netlink::Error> {
+    /// Starts the thread, in the network namespace of the calling one. `errands` run at the
+    /// socket that owns the tables; there is none in mode iptables.
+    pub(super) fn start(errands: Option<Errands>, metrics: Metrics) -> Result<Self, netlink::Error> {
         let (jobs, inbox) = mpsc::channel();
         thread::Builder::new()
             .name("stale".to_owned())
-            .spawn(move || work(kernel.as_ref(), &metrics, &inbox))
+            .spawn(move || work(errands.as_ref(), &metrics, &inbox))
             .map_err(|source| netlink::Error::Io { action: "start a thread", source })?;
         Ok(Self { jobs })
     }
@@ -40,11 +41,11 @@ impl Cleaner {
     }
 }
 
-fn work(kernel: Option<&Kernel>, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
+fn work(errands: Option<&Errands>, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
     while let Ok(leftovers) = inbox.recv() {
         let began = Instant::now();
         let removed = match Netlink::open() {
-            Ok(reader) => leftovers.remove(&mut Remote { reader, kernel }),
+            Ok(reader) => leftovers.remove(&mut Remote { reader, errands }),
             Err(error) => {
                 tracing::warn!("{error}");
                 continue;
@@ -72,7 +73,7 @@ fn work(kernel: Option<&Kernel>, metrics: &Metrics, inbox: &mpsc::Receiver<Lefto
 struct Remote<'a> {
     reader: Netlink,
     /// Without one there are no maps: the clients that iptables remembers go with the rules that name their backend.
-    kernel: Option<&'a Kernel>,
+    errands: Option<&'a Errands>,
 }
 
 impl Maps for Remote<'_> {
@@ -82,13 +83,13 @@ impl Maps for Remote<'_> {
         map: &Name,
         each: &mut dyn FnMut(Value, Value),
     ) -> Result<bool, netlink::Error> {
-        match self.kernel {
+        match self.errands {
             Some(_) => self.reader.dynamic_elements(family, map, each),
             None => Ok(true),
         }
     }
 
     fn apply(&mut self, batch: Batch) -> Result<(), netlink::Error> {
-        self.kernel.map_or(Ok(()), |kernel| kernel.apply_blocking(batch))
+        self.errands.map_or(Ok(()), |errands| errands.run(batch))
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::sleep_until;
 use super::backoff::Backoff;
 use super::chronicle::Chronicle;
 use super::cleaner::Cleaner;
+use super::kernel::Errand;
 use super::leftovers::Leftovers;
 use super::observers::Observers;
 use super::outlet::{Outlet, SendError};
@@ -48,6 +49,8 @@ pub(super) struct Inputs {
     pub(super) disturbances: mpsc::Receiver<()>,
     /// Somebody wants to know something.
     pub(super) questions: mpsc::Receiver<Question>,
+    /// Another thread wants something sent by the socket that owns the tables.
+    pub(super) errands: mpsc::UnboundedReceiver<Errand>,
     /// Ends the loop.
     pub(super) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -144,6 +147,7 @@ impl Keeper {
                 () = &mut inputs.stop => break,
                 Some(settings) = inputs.settings.recv() => self.reload(settings),
                 Some(()) = inputs.disturbances.recv() => self.disturbed(),
+                Some(errand) = inputs.errands.recv() => self.parts.outlet.run(errand),
                 // One at a time: changes come in between.
                 Some(question) = inputs.questions.recv() => self.answer(question),
                 taken = inputs.news.recv_many(&mut inbox, BATCH) => {

@@ -13,6 +13,7 @@ mod error;
 mod iptables;
 mod iptables_watch;
 mod keeper;
+mod keeper_thread;
 mod kernel;
 mod leftovers;
 mod listing;
@@ -47,6 +48,7 @@ use crate::source::News;
 use crate::{addresses, folder, state_file};
 use back_end::BackEnd;
 use keeper::{Inputs, Keeper, Parts};
+use keeper_thread::Made;
 use observers::Observers;
 use questions::Asker;
 use saver::Saver;
@@ -110,46 +112,48 @@ pub async fn run(options: Options) -> Result<(), Error> {
         health_checks = Some(checks);
         tasks.spawn(tell_of_problems(problems, reporter.clone()));
     }
-    let (disturbance_sender, disturbances) = mpsc::channel(1);
-    let back_end = match dry_run {
-        Some(print) => back_end::for_dry_run(settings.mode, print)?,
-        None => back_end::start(&settings, &metrics, &disturbance_sender)?,
-    };
-    let BackEnd { outlet, cleaner, predecessor } = back_end;
-    let (first_success, succeeded) = oneshot::channel();
-    if let Some(predecessor) = predecessor {
-        tasks.spawn(predecessor.remove_after(succeeded, metrics.clone()));
-    }
     let (settings_sender, new_settings) = mpsc::channel(1);
     tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
     let (asker, questions, watchers) = Asker::new();
     let state_file = settings.state_file.clone().filter(|_| !dry);
     let saver = state_file.map(|path| Saver::new(path, metrics.clone(), asker.clone()));
     let _socket = socket.filter(|_| !dry).and_then(|path| listen_on_socket(&path, asker));
-    let observers = Observers::new(metrics, health_checks, reporter, &settings);
-    let parts = Parts {
-        settings,
-        outlet,
-        cleaner,
-        observers,
-        health,
-        saver,
-        watchers,
-        source,
-        configz,
-        first_success: Some(first_success),
-        set_log_level,
+    let observers = Observers::new(metrics.clone(), health_checks, reporter, &settings);
+    let (disturbance_sender, disturbances) = mpsc::channel(1);
+    let (first_success, succeeded) = oneshot::channel();
+    let disturbed = disturbance_sender.clone();
+    let make = {
+        let metrics = metrics.clone();
+        move || -> Result<Made, Error> {
+            let BackEnd { outlet, cleaner, predecessor, errands } = match dry_run {
+                Some(print) => back_end::for_dry_run(settings.mode, print)?,
+                None => back_end::start(&settings, &metrics, &disturbed)?,
+            };
+            let first_success = Some(first_success);
+            let parts = Parts {
+                settings,
+                outlet,
+                cleaner,
+                observers,
+                health,
+                saver,
+                watchers,
+                source,
+                configz,
+                first_success,
+                set_log_level,
+            };
+            let inputs = Inputs { news, settings: new_settings, disturbances, errands, questions, stop };
+            Ok((Keeper::new(parts, known), inputs, predecessor))
+        }
     };
-    let inputs = Inputs { news, settings: new_settings, disturbances, questions, stop };
-    let keeper = Keeper::new(parts, known).run(inputs);
-    // As a task: to wake the future that the runtime itself waits for takes a system call.
-    let ended = tokio::spawn(keeper).await;
-    drop(disturbance_sender);
-    if let Err(error) = ended
-        && let Ok(panicked) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panicked);
+    let (predecessor, ended) = keeper_thread::start(make).await?;
+    if let Some(predecessor) = predecessor {
+        tasks.spawn(predecessor.remove_after(succeeded, metrics));
     }
+    let ended = ended.await;
+    drop(disturbance_sender);
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use svcnat_rules::stages::Importance;
 use svcnat_rules::transaction::{Summary, Transaction};
 use svcnat_rules::verify::verify;
 
-use super::kernel::{Applied, Kernel};
+use super::kernel::{Applied, Errand, Kernel};
 use super::outlet::{Done, Print, SendError};
 use crate::metrics::Sent;
 use crate::netlink::{self, CommitError, Options, batches, batches_within};
@@ -20,12 +20,7 @@ const ATTEMPTS: usize = 10;
 /// Where transactions go.
 pub(super) enum Nftables {
     /// Into force.
-    Kernel {
-        /// The thread that owns the tables.
-        kernel: Kernel,
-        /// Whether tables are made our own.
-        own: bool,
-    },
+    Kernel(Kernel),
     /// Nowhere: each is printed. The state is what the kernel held at the start.
     DryRun {
         /// What is given each transaction.
@@ -38,7 +33,7 @@ pub(super) enum Nftables {
 impl Nftables {
     /// Whether nobody else can change what is in force.
     pub(super) fn owns(&self) -> bool {
-        matches!(self, Self::Kernel { own: true, .. })
+        matches!(self, Self::Kernel(kernel) if kernel.owns())
     }
 
     /// Whether nothing is changed on this machine.
@@ -47,24 +42,33 @@ impl Nftables {
     }
 
     /// What the kernel holds.
-    pub(super) async fn read(&self) -> Result<Installed, SendError> {
+    pub(super) fn read(&mut self) -> Result<Installed, SendError> {
         match self {
-            Self::Kernel { kernel, .. } => Ok(kernel.read().await?),
+            Self::Kernel(kernel) => Ok(kernel.read()?),
             Self::DryRun { installed, .. } => Ok(installed.clone()),
         }
     }
 
     /// Brings what an update changes into force; `None` where that is nothing.
-    pub(super) async fn update(&self, engine: &Engine, delta: &Delta) -> Result<Option<Sent>, SendError> {
-        self.send(&delta.transaction(), None, engine).await
+    pub(super) fn update(&mut self, engine: &Engine, delta: &Delta) -> Result<Option<Sent>, SendError> {
+        self.send(&delta.transaction(), None, engine)
+    }
+
+    /// Sends the batch of another thread.
+    pub(super) fn run(&mut self, errand: Errand) {
+        match self {
+            Self::Kernel(kernel) => kernel.run(errand),
+            // Nobody is left to clean up after a dry run.
+            Self::DryRun { .. } => {}
+        }
     }
 
     /// Reads everything back and brings into force what differs.
-    pub(super) async fn compare(&self, engine: &Engine) -> Result<Done, SendError> {
+    pub(super) fn compare(&mut self, engine: &Engine) -> Result<Done, SendError> {
         let mut attempt = 1;
         loop {
-            let installed = self.read().await?;
-            match self.make(engine, &engine.ruleset(), &installed).await {
+            let installed = self.read()?;
+            match self.make(engine, &engine.ruleset(), &installed) {
                 Err(error) if error.is_outdated() && attempt < ATTEMPTS => attempt += 1,
                 done => return done,
             }
@@ -72,21 +76,21 @@ impl Nftables {
     }
 
     /// Brings a whole ruleset into force, where the kernel holds this.
-    pub(super) async fn make(
-        &self,
+    pub(super) fn make(
+        &mut self,
         engine: &Engine,
         desired: &Ruleset,
         installed: &Installed,
     ) -> Result<Done, SendError> {
         verified(desired)?;
         let transaction = diff(desired, installed);
-        let sent = self.send(&transaction, Some(installed.generation), engine).await?;
+        let sent = self.send(&transaction, Some(installed.generation), engine)?;
         Ok(Done { sent, summary: Summary::of(&transaction).to_string() })
     }
 
     /// Brings a transaction into force; `None` where it is empty. The engine is asked where it does not go in one piece.
-    async fn send(
-        &self,
+    fn send(
+        &mut self,
         transaction: &Transaction<'_>,
         generation: Option<u32>,
         engine: &Engine,
@@ -99,12 +103,13 @@ impl Nftables {
                 print(&nft::transaction(transaction))?;
                 Ok(None)
             }
-            Self::Kernel { kernel, own } => {
+            Self::Kernel(kernel) => {
+                let own = kernel.owns();
                 // Nobody else changes what is our own, and the kernel refuses to make our own what others made meanwhile. So
                 // programs that change tables of theirs all the time need not keep us from ours.
-                let generation = generation.filter(|_| !*own);
-                let options = Options { generation, own: *own, ..Options::default() };
-                let Applied { commit, took } = apply(kernel, transaction, &options, engine).await?;
+                let generation = generation.filter(|_| !own);
+                let options = Options { generation, own, ..Options::default() };
+                let Applied { commit, took } = apply(kernel, transaction, &options, engine)?;
                 let operations = transaction.operations.len();
                 Ok(Some(Sent { operations, bytes: commit.bytes, kernel: took }))
             }
@@ -112,17 +117,17 @@ impl Nftables {
     }
 }
 
-async fn apply(
-    kernel: &Kernel,
+fn apply(
+    kernel: &mut Kernel,
     transaction: &Transaction<'_>,
     options: &Options,
     engine: &Engine,
 ) -> Result<Applied, CommitError> {
-    match kernel.apply(batches(transaction, options)?).await {
+    match kernel.apply(&batches(transaction, options)?) {
         Err(CommitError::Kernel(netlink::Error::TooLarge { needed, available })) if available > 0 => {
             let parts = batches_within(available, transaction, options, &Importance::of(&engine.cluster()))?;
             netlink::warn_of_parts(parts.len(), needed, available);
-            kernel.apply(parts).await
+            kernel.apply(&parts)
         }
         result => result,
     }

@@ -10,6 +10,7 @@ use svcnat_rules::layout::{Slots, slots_in};
 use svcnat_rules::{iptables as rules, verify};
 
 use super::iptables::Iptables;
+use super::kernel::Errand;
 use super::nftables::Nftables;
 use crate::iptables;
 use crate::metrics::Sent;
@@ -97,9 +98,9 @@ impl Outlet {
     }
 
     /// What is there, in the words of nftables.
-    pub(super) async fn read(&self) -> Result<Installed, SendError> {
+    pub(super) async fn read(&mut self) -> Result<Installed, SendError> {
         match self {
-            Self::Nftables(nftables) => nftables.read().await,
+            Self::Nftables(nftables) => nftables.read(),
             Self::Iptables(iptables) => iptables.read().await,
         }
     }
@@ -112,6 +113,13 @@ impl Outlet {
         }
     }
 
+    /// Sends the batch of another thread, where there is a socket that owns the tables.
+    pub(super) fn run(&mut self, errand: Errand) {
+        if let Self::Nftables(nftables) = self {
+            nftables.run(errand);
+        }
+    }
+
     /// Brings the first complete ruleset into force. `loaded` is what the engine says of it, `installed` what was read.
     pub(super) async fn load(
         &mut self,
@@ -120,7 +128,7 @@ impl Outlet {
         installed: &Installed,
     ) -> Result<Done, SendError> {
         match self {
-            Self::Nftables(nftables) => nftables.make(engine, &loaded.after, installed).await,
+            Self::Nftables(nftables) => nftables.make(engine, &loaded.after, installed),
             Self::Iptables(iptables) => iptables.change(engine).await,
         }
     }
@@ -128,7 +136,7 @@ impl Outlet {
     /// Brings what an update changes into force; `None` where that is nothing.
     pub(super) async fn update(&mut self, engine: &Engine, delta: &Delta) -> Result<Option<Sent>, SendError> {
         match self {
-            Self::Nftables(nftables) => nftables.update(engine, delta).await,
+            Self::Nftables(nftables) => nftables.update(engine, delta),
             Self::Iptables(_) if delta.services.is_empty() && !delta.program => Ok(None),
             Self::Iptables(iptables) => Ok(iptables.change(engine).await?.sent),
         }
@@ -137,7 +145,7 @@ impl Outlet {
     /// Reads everything back and brings into force what differs.
     pub(super) async fn compare(&mut self, engine: &Engine) -> Result<Done, SendError> {
         match self {
-            Self::Nftables(nftables) => nftables.compare(engine).await,
+            Self::Nftables(nftables) => nftables.compare(engine),
             Self::Iptables(iptables) => iptables.compare(engine).await,
         }
     }

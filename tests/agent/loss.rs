@@ -13,7 +13,7 @@ use crate::agent_support::agent::{Agent, SVCNAT};
 use crate::agent_support::cluster::Cluster;
 use crate::agent_support::http::{metric, repairs};
 use crate::agent_support::objects::{RULE_FLAGS, config, service, shop, slice};
-use crate::agent_support::{holds, installed, must, on_node_a, run, tables};
+use crate::agent_support::{holds, installed, must, on_node_a, run, tables, wait_or};
 
 /// What others may do, as lines of nft. `HANDLE` is that of a rule of the chain `filter-forward`.
 const DISTURBANCES: [(&str, &str); 13] = [
@@ -120,7 +120,9 @@ fn a_table_without_owner_is_made_anew_as_our_own() {
         assert!(installed().tables.values().all(|table| owned(table.owner)), "{}", agent.log());
         agent.stop();
         let left = if Netlink::<Socket>::can_own() { Owner::Left } else { Owner::Nobody };
-        assert!(installed().tables.values().all(|table| table.owner == left));
+        // A program that the agent was about to start has its socket until it runs.
+        let all_left = || installed().tables.values().all(|table| table.owner == left);
+        wait_or("the tables are left", || holds(all_left(), "they are not"), String::new);
         cluster.objects.compare(&config()).unwrap();
     });
 }

@@ -57,7 +57,7 @@ impl Agent {
             dry_run: self.dry_run.then_some(print),
             set_log_level: Box::new(move |settings| set_log_level(settings.log_level())),
         };
-        // One thread: what an event leads to is done where it was read, without waking another.
+        // One thread for all that is read and answered; the keeper has its own.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
