@@ -114,6 +114,7 @@ impl Maker {
             internal_policy: TrafficPolicy::Cluster,
             affinity_seconds: None,
             health_check_node_port: None,
+            labels: [("app", service_name(number, "").name())].into_iter().collect(),
         }
     }
 

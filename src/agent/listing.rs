@@ -12,13 +12,15 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::spawn_blocking;
 
 use super::questions::{Asker, PAGE};
-use crate::agent_api::{Change, WatchEvent};
+use crate::agent_api::{Change, LabelSelector, WatchEvent};
 
 /// Which Services are asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Filter {
     /// Only those of a namespace.
     pub(super) namespace: Option<String>,
+    /// Only those with such labels.
+    pub(super) selector: Option<LabelSelector>,
 }
 
 impl Filter {
@@ -30,6 +32,11 @@ impl Filter {
     fn takes(&self, name: &ObjectName) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| name.namespace() == namespace)
     }
+
+    fn selects(&self, service: &ServiceSummary) -> bool {
+        self.takes(&service.object_name())
+            && self.selector.as_ref().is_none_or(|selector| selector.selects(service))
+    }
 }
 
 /// The Services in the order of their names; `None` before all that exists has been told, or when the agent ends.
@@ -39,21 +46,22 @@ pub(super) async fn all(asker: &Asker, filter: &Filter) -> Option<Vec<ServiceSum
     loop {
         let (part, last) = asker.page(after).await?;
         let Some(last) = last else { return Some(found) };
-        found.extend(spawn_blocking(move || part.services()).await.ok()?);
+        let services = spawn_blocking(move || part.services()).await.ok()?;
+        found.extend(services.into_iter().filter(|service| filter.selects(service)));
         if !filter.takes(&last) {
-            found.retain(|service| filter.takes(&service.object_name()));
             return Some(found);
         }
         after = Some(last);
     }
 }
 
-/// Those of the Services that there are.
-async fn some(asker: &Asker, names: &[ObjectName]) -> Option<Vec<ServiceSummary>> {
+/// Those of the Services that there are and that are asked for.
+async fn some(asker: &Asker, filter: &Filter, names: &[ObjectName]) -> Option<Vec<ServiceSummary>> {
     let mut found = Vec::with_capacity(names.len());
     for page in names.chunks(PAGE) {
         let part = asker.part(page.to_vec()).await?;
-        found.extend(spawn_blocking(move || part.services()).await.ok()?);
+        let services = spawn_blocking(move || part.services()).await.ok()?;
+        found.extend(services.into_iter().filter(|service| filter.selects(service)));
     }
     Some(found)
 }
@@ -90,7 +98,7 @@ impl Watch {
         let (names, there) = match self.touched.recv().await {
             Ok(touched) => {
                 let names = self.concerned(&touched);
-                let there = some(&self.asker, &names).await?;
+                let there = some(&self.asker, &self.filter, &names).await?;
                 (names, there)
             }
             // Too much has happened to know what.

@@ -137,7 +137,7 @@ impl Outlet {
     pub(super) async fn update(&mut self, engine: &Engine, delta: &Delta) -> Result<Option<Sent>, SendError> {
         match self {
             Self::Nftables(nftables) => nftables.update(engine, delta),
-            Self::Iptables(_) if delta.services.is_empty() && !delta.program => Ok(None),
+            Self::Iptables(_) if !delta.rules && !delta.program => Ok(None),
             Self::Iptables(iptables) => Ok(iptables.change(engine).await?.sent),
         }
     }

@@ -25,7 +25,7 @@ use tokio::time::sleep;
 
 use super::listing::{self, Filter};
 use super::questions::Asker;
-use crate::agent_api::{Complaint, List};
+use crate::agent_api::{Complaint, LabelSelector, List};
 use crate::memory;
 
 /// How long to wait when the process or the machine is out of file descriptors or memory.
@@ -126,14 +126,21 @@ fn router(asker: Asker) -> Router {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Which {
     namespace: Option<String>,
+    label_selector: Option<String>,
     #[serde(default)]
     watch: bool,
 }
 
 async fn services(State(asker): State<Asker>, Query(which): Query<Which>) -> Response {
-    let filter = Filter { namespace: which.namespace };
+    let selector = which.label_selector.map(|text| text.parse::<LabelSelector>()).transpose();
+    let selector = match selector {
+        Ok(selector) => selector,
+        Err(error) => return complaint(StatusCode::BAD_REQUEST, format!("labelSelector: {error}")),
+    };
+    let filter = Filter { namespace: which.namespace, selector };
     if which.watch {
         return match listing::watch(asker, filter).await {
             Some(lines) => ([(CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
+use form_urlencoded::Serializer;
 use futures::StreamExt as _;
 use http::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -15,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::{Complaint, List, Status, WatchEvent};
+use super::{Complaint, LabelSelector, List, Status, WatchEvent};
 
 /// How long an answer may take; an agent that is alive lists 100,000 Services in a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,13 +79,17 @@ impl Client {
         Ok(Self { path: path.to_owned(), runtime })
     }
 
-    /// The Services, all or those of a namespace.
+    /// The Services, all or those of a namespace, all or those that are selected.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn services(&self, namespace: Option<&str>) -> Result<List<ServiceSummary>, Error> {
-        self.get(&services(namespace, ""))
+    pub fn services(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&LabelSelector>,
+    ) -> Result<List<ServiceSummary>, Error> {
+        self.get(&services(namespace, selector, false))
     }
 
     /// The backends of a Service.
@@ -105,7 +110,7 @@ impl Client {
         self.get("/v1/status")
     }
 
-    /// Hands on changes of Services as they happen, until `each` says that it is enough, or the agent ends.
+    /// Hands on changes of such Services as they happen, until `each` says that it is enough, or the agent ends.
     ///
     /// # Errors
     ///
@@ -113,10 +118,11 @@ impl Client {
     pub fn watch(
         &self,
         namespace: Option<&str>,
+        selector: Option<&LabelSelector>,
         mut each: impl FnMut(WatchEvent) -> bool,
     ) -> Result<(), Error> {
         self.runtime.block_on(async {
-            let mut lines = self.ask(&services(namespace, "watch=true")).await?.into_data_stream();
+            let mut lines = self.ask(&services(namespace, selector, true)).await?.into_data_stream();
             let mut rest: Vec<u8> = Vec::new();
             while let Some(bytes) = lines.next().await {
                 rest.extend_from_slice(&bytes.map_err(|error| self.unexpected(error.to_string()))?);
@@ -181,11 +187,11 @@ impl Client {
     }
 }
 
-/// The place of Services. Names of namespaces need no escapes, and others are nobody's.
-fn services(namespace: Option<&str>, query: &str) -> String {
-    let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    match namespace.map(|name| Some(name).filter(is_plain).unwrap_or_default()) {
-        Some(namespace) => format!("/v1/services?namespace={namespace}&{query}"),
-        None => format!("/v1/services?{query}"),
-    }
+/// The place of Services.
+fn services(namespace: Option<&str>, selector: Option<&LabelSelector>, watch: bool) -> String {
+    let mut query = Serializer::new(String::new());
+    query.extend_pairs(namespace.map(|namespace| ("namespace", namespace)));
+    query.extend_pairs(selector.map(|selector| ("labelSelector", selector.to_string())));
+    query.extend_pairs(watch.then_some(("watch", "true")));
+    format!("/v1/services?{}", query.finish())
 }

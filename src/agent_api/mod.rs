@@ -2,22 +2,24 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /v1/services` | [`List`] of [`ServiceSummary`], in the order of `namespace/name`; with `?namespace=NAME` only those in it |
-//! | `GET /v1/services?watch=true` | the same as a stream of [`WatchEvent`], one a line, without end |
+//! | `GET /v1/services` | [`List`] of [`ServiceSummary`], in the order of `namespace/name`; with `?namespace=NAME` only those in it, with `?labelSelector=SELECTOR` only those that a [`LabelSelector`] selects |
+//! | `GET /v1/services?watch=true` | the same as a stream of [`WatchEvent`], one a line, without end; a Service that is not selected any more is deleted to whoever watches |
 //! | `GET /v1/services/NAMESPACE/NAME/backends` | [`List`] of [`BackendSummary`] |
 //! | `GET /v1/status` | [`Status`] |
 //!
-//! Errors have a status code and a [`Complaint`]: 404 for what there is not, 503 while the agent has not been told yet
+//! Errors have a status code and a [`Complaint`]: 400 for what is no selector, 404 for what there is not, 503 while the agent has not been told yet
 //! all that exists. Commands print the same shapes with `-o json` and `-o yaml`. They are stable as those of
 //! [`svcnat_rules::describe`] are. A list of many Services is of several moments; each Service in it is of one.
 
 mod client;
+mod selector;
 mod status;
 
 use serde::{Deserialize, Serialize};
 use svcnat_rules::describe::{BackendSummary, ServiceSummary};
 
 pub use client::{Client, Error};
+pub use selector::LabelSelector;
 pub use status::{Counts, LastSync, Repairs, State, Status};
 
 /// `apiVersion` of every answer.

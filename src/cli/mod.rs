@@ -16,7 +16,6 @@ mod namespace;
 mod options;
 mod output;
 mod render;
-mod selector;
 mod services;
 mod source;
 mod status;

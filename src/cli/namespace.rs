@@ -27,13 +27,14 @@ impl Namespace {
         Some(self.namespace.as_str()).filter(|_| !self.all_namespaces)
     }
 
-    /// Says that nothing was found, which is no error.
-    pub(super) fn tell_of_none(&self) {
+    /// Says that nothing was found, which is no error; `selected` where only some labels were asked for.
+    pub(super) fn tell_of_none(&self, selected: bool) {
+        let which = if selected { "that want rules and have such labels" } else { "that want rules" };
         if self.all_namespaces {
-            tracing::warn!("there are no Services that want rules");
+            tracing::warn!("there are no Services {which}");
         } else {
             tracing::warn!(
-                "there are no Services that want rules in namespace {}; -A shows those of all namespaces",
+                "there are no Services {which} in namespace {}; -A shows those of all namespaces",
                 self.namespace
             );
         }

@@ -8,11 +8,10 @@ use svcnat_rules::cluster::{ServiceType, TrafficPolicy};
 use svcnat_rules::describe::{PortSummary, ServiceSummary};
 
 use super::output::{is_coloured, print, print_json, print_yaml};
-use super::selector::Labels;
 use super::source::{Source, SourceOptions};
 use super::table::{Cell, NONE, Table, UNKNOWN, known, list};
 use super::{Failure, namespace::Namespace};
-use crate::agent_api::{Change, List, WatchEvent};
+use crate::agent_api::{Change, LabelSelector, List, WatchEvent};
 
 const NOTES: &str = "\
 Columns:
@@ -27,7 +26,8 @@ The JSON is a list of Services; its members are described by the type ServiceSum
 Examples:
   svcnat services -A
   svcnat services -n shop -o wide --watch
-  svcnat services -A -f manifests/ -l app=web --hostname-override node-a";
+  svcnat services -A -l 'app=web,tier in (front, back)'
+  svcnat services -A -f manifests/ --hostname-override node-a";
 
 /// Show the Services: types, addresses, ports, backends, policies and conflicts, as seen from this node
 ///
@@ -40,14 +40,16 @@ Examples:
 pub(super) struct Services {
     #[command(flatten)]
     namespace: Namespace,
-    /// With -f: only Services with these labels, such as app=web,tier!=db
+    /// Only Services with such labels, as kubectl takes them: app=web,tier!=db
+    ///
+    /// Rules do not tell labels, so not with --kernel.
     #[arg(short = 'l', long, value_name = "LABELS")]
-    selector: Option<Labels>,
+    selector: Option<LabelSelector>,
     /// The form of the answer [default: a table]
     #[arg(short, long, value_enum)]
     output: Option<Format>,
     /// Go on and show Services as they change; only the agent can tell
-    #[arg(short, long, conflicts_with_all = ["filenames", "kernel", "selector"])]
+    #[arg(short, long, conflicts_with_all = ["filenames", "kernel"])]
     watch: bool,
     #[command(flatten)]
     source: SourceOptions,
@@ -69,19 +71,20 @@ enum Format {
 impl Services {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let namespace = self.namespace.chosen();
+        let selector = self.selector.as_ref();
         let source = self.source.open()?;
         if self.watch {
             let Source::Agent(client) = &source else { return Ok(()) };
             let mut watching = Watching::new(self);
-            client.watch(namespace, |event| watching.tell(&event))?;
+            client.watch(namespace, selector, |event| watching.tell(&event))?;
             return watching.end();
         }
-        let services = source.services(namespace, &self.selector.clone().unwrap_or_default())?;
+        let services = source.services(namespace, selector)?;
         match self.output {
             Some(Format::Json) => print_json(&List::services(services)),
             Some(Format::Yaml) => print_yaml(&List::services(services)),
             _ if services.is_empty() => {
-                self.namespace.tell_of_none();
+                self.namespace.tell_of_none(selector.is_some());
                 Ok(())
             }
             Some(Format::Name) => print(services.iter().map(named).collect::<String>()),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use svcnat_rules::cluster::Cluster;
 use svcnat_rules::compile::Conflict;
 use svcnat_rules::config::Config;
 use svcnat_rules::describe::{self, BackendSummary, Listed, ServiceSummary};
@@ -10,11 +11,9 @@ use svcnat_rules::explain::{Understood, understand};
 use svcnat_rules::layout::Slots;
 use svcnat_rules::name::ObjectName;
 
-use super::selector::Labels;
 use super::{Failure, ManifestOptions, RuleOptions};
-use crate::agent_api::{Client, SOCKET};
+use crate::agent_api::{Client, LabelSelector, SOCKET};
 use crate::compiler;
-use crate::manifests::Manifests;
 use crate::netlink::Netlink;
 
 /// Where Services come from: the agent, manifests, or the kernel. Commands that flatten this make `filenames` optional and
@@ -42,9 +41,9 @@ pub(super) enum Source {
     Manifests(Box<Compiled>),
 }
 
-/// Manifests, and who does not get what in them.
+/// What manifests say, and who does not get what in them.
 pub(super) struct Compiled {
-    manifests: Manifests,
+    cluster: Cluster,
     config: Config,
     conflicts: Vec<Conflict>,
 }
@@ -54,9 +53,9 @@ impl SourceOptions {
     pub(super) fn open(&self) -> Result<Source, Failure> {
         if self.manifests.are_given() {
             let (config, _) = self.rules.load()?;
-            let manifests = self.manifests.read(&config.node_name)?;
-            let conflicts = compiler::compile(&manifests.cluster, &config, &Slots::default())?.conflicts;
-            return Ok(Source::Manifests(Box::new(Compiled { manifests, config, conflicts })));
+            let cluster = self.manifests.read(&config.node_name)?.cluster;
+            let conflicts = compiler::compile(&cluster, &config, &Slots::default())?.conflicts;
+            return Ok(Source::Manifests(Box::new(Compiled { cluster, config, conflicts })));
         }
         if self.kernel {
             let understood = understand(&Netlink::open()?.read()?);
@@ -70,24 +69,29 @@ impl SourceOptions {
 }
 
 impl Source {
-    /// The Services in the order of their names, all or those of a namespace, that have the labels asked for.
+    /// The Services in the order of their names, all or those of a namespace, all or those that are selected.
     pub(super) fn services(
         &self,
         namespace: Option<&str>,
-        labels: &Labels,
+        selector: Option<&LabelSelector>,
     ) -> Result<Vec<ServiceSummary>, Failure> {
-        if !labels.is_empty() && !matches!(self, Self::Manifests(_)) {
-            return Err(Failure::Usage(
-                "--selector needs -f: no rule depends on the labels of Services, so neither the agent nor the kernel keeps them"
-                    .to_owned(),
-            ));
-        }
         let mut services = match self {
-            Self::Agent(client) => client.services(namespace)?.items,
+            Self::Agent(client) => return Ok(client.services(namespace, selector)?.items),
+            Self::Kernel(_) if selector.is_some() => {
+                return Err(Failure::Usage(
+                    "--selector cannot be used with --kernel: rules do not tell the labels of Services"
+                        .to_owned(),
+                ));
+            }
             Self::Kernel(understood) => Listed::of(&understood.ruleset).services().collect(),
-            Self::Manifests(compiled) => compiled.services(labels),
+            Self::Manifests(compiled) => {
+                describe::services(&compiled.cluster, &compiled.config, &compiled.conflicts)
+            }
         };
-        services.retain(|service| namespace.is_none_or(|namespace| service.namespace == namespace));
+        services.retain(|service| {
+            namespace.is_none_or(|namespace| service.namespace == namespace)
+                && selector.is_none_or(|selector| selector.selects(service))
+        });
         Ok(services)
     }
 
@@ -101,19 +105,8 @@ impl Source {
             },
             Self::Kernel(understood) => Ok(Listed::of(&understood.ruleset).backends(service)),
             Self::Manifests(compiled) => {
-                Ok(describe::backends_of(&compiled.manifests.cluster, &compiled.config, service))
+                Ok(describe::backends_of(&compiled.cluster, &compiled.config, service))
             }
         }
-    }
-}
-
-impl Compiled {
-    fn services(&self, labels: &Labels) -> Vec<ServiceSummary> {
-        let mut services = describe::services(&self.manifests.cluster, &self.config, &self.conflicts);
-        if !labels.is_empty() {
-            let own = |service: &ServiceSummary| self.manifests.labels.get(&service.object_name());
-            services.retain(|service| own(service).is_some_and(|own| labels.match_all(own)));
-        }
-        services
     }
 }

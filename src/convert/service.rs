@@ -49,6 +49,8 @@ pub fn service(object: &core::Service) -> Result<Outcome<Service>, Invalid> {
     let affinity_seconds = affinity_seconds(spec, &mut checks);
     let health = check::optional_port(spec.health_check_node_port);
     let health = checks.check(|| "spec.healthCheckNodePort".into(), health);
+    let labels = object.metadata.labels.iter().flatten();
+    let labels = labels.map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
     let service = || {
         Some(Service {
@@ -64,6 +66,7 @@ pub fn service(object: &core::Service) -> Result<Outcome<Service>, Invalid> {
             internal_policy: internal_policy?,
             affinity_seconds,
             health_check_node_port: health?,
+            labels,
         })
     };
     let service = checks.finish(service())?;

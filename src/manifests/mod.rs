@@ -21,25 +21,20 @@ pub(crate) mod yaml;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 pub use assemble::assemble;
 pub use error::{ManifestError, ManifestErrors, Place, Reason};
 pub use note::Note;
-pub use object::{Content, Labels, Object, ObjectRef};
+pub use object::{Content, Object, ObjectRef};
 pub use parse::{Parsed, parse};
 pub use source::{MAX_BYTES, Source, files};
 pub(crate) use source::{file_name, has_manifest_name, read_from};
 use svcnat_rules::cluster::Cluster;
-use svcnat_rules::name::ObjectName;
 
 /// What the manifests say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifests {
     /// The state to compile.
     pub cluster: Cluster,
-    /// The labels of Services, which no rule depends on.
-    pub labels: BTreeMap<ObjectName, Labels>,
     /// What whoever wrote the manifests may want to know, in the order of the files.
     pub notes: Vec<Note>,
 }
@@ -62,8 +57,5 @@ pub fn read(sources: &[Source], node_name: &str) -> Result<Manifests, ManifestEr
     }
     let (cluster, notes) = assemble(&parsed.objects, node_name);
     parsed.notes.extend(notes);
-    let services = parsed.objects.into_iter().filter(|object| matches!(object.content, Content::Service(_)));
-    let labels =
-        services.map(|object| (ObjectName::new(&object.key.namespace, &object.key.name), object.labels));
-    Ok(Manifests { cluster, labels: labels.collect(), notes: parsed.notes })
+    Ok(Manifests { cluster, notes: parsed.notes })
 }

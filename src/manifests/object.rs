@@ -1,6 +1,5 @@
 //! One object of a manifest: which kind it is, and its conversion.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery, networking::v1 as networking};
@@ -21,14 +20,9 @@ pub struct Object {
     pub place: Place,
     /// Which object of the cluster it is.
     pub key: ObjectRef,
-    /// `metadata.labels` of a Service; empty for other kinds.
-    pub labels: Labels,
     /// What it says.
     pub content: Content,
 }
-
-/// Labels of an object.
-pub type Labels = BTreeMap<String, String>;
 
 /// Which object of a cluster. Displayed as `Service shop/web` or `Node n1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +89,7 @@ impl fmt::Display for ObjectRef {
 
 /// What was made of an object's fields.
 pub(super) enum Read {
-    Object(ObjectRef, Labels, Content),
+    Object(ObjectRef, Content),
     OtherKind(String),
     OtherVersion { object: ObjectRef, found: String, expected: &'static str },
     Faulty(Option<ObjectRef>, Vec<Fault>),
@@ -228,23 +222,14 @@ pub(super) fn read(mut fields: Map<String, Value>) -> Read {
     if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
         keep(metadata, &METADATA);
     }
-    let labels = if known.name == "Service" { labels(&fields) } else { Labels::new() };
     match (known.convert)(Value::Object(fields)) {
-        Ok(content) => Read::Object(object, labels, content),
+        Ok(content) => Read::Object(object, content),
         Err(faults) => Read::Faulty(Some(object), faults),
     }
 }
 
 fn text<'a>(fields: &'a Map<String, Value>, key: &str) -> &'a str {
     fields.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The labels that are text; a conversion complains of others.
-fn labels(fields: &Map<String, Value>) -> Labels {
-    let labels =
-        fields.get("metadata").and_then(|metadata| metadata.get("labels")).and_then(Value::as_object);
-    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-    labels.into_iter().flatten().filter_map(text).collect()
 }
 
 fn object_ref(kind: &str, fields: &Map<String, Value>, namespaced: bool) -> ObjectRef {

@@ -168,9 +168,7 @@ impl<'a> Reader<'a> {
     fn object(&mut self, place: &Place, raw: RawObject, faults: &mut Vec<Fault>) {
         let place = Place { item: raw.path.clone(), ..place.clone() };
         match object::read(raw.fields) {
-            object::Read::Object(key, labels, content) => {
-                self.parsed.objects.push(Object { place, key, labels, content });
-            }
+            object::Read::Object(key, content) => self.parsed.objects.push(Object { place, key, content }),
             object::Read::OtherKind(kind) => *self.others.entry(kind).or_default() += 1,
             object::Read::OtherVersion { object, found, expected } => {
                 self.parsed.notes.push(Note::OtherVersion { place, object, found, expected });

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use svcnat_rules::cluster::{
-    Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Node, Service, ServicePort, ServiceType,
-    TrafficPolicy,
+    Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Labels, Node, Service, ServicePort,
+    ServiceType, TrafficPolicy,
 };
 use svcnat_rules::compile::compile;
 use svcnat_rules::config::{Config, Layout};
@@ -191,6 +191,7 @@ pub(super) fn complete() -> Ruleset {
         internal_policy: TrafficPolicy::Cluster,
         affinity_seconds: Some(60),
         health_check_node_port: None,
+        labels: Labels::default(),
     };
     let slice = |family: Family| EndpointSlice {
         service: ObjectName::new("check", "all"),

@@ -7,8 +7,10 @@ use crate::convert::{printable, validate};
 
 /// How every version begins, and nothing else does.
 pub(super) const MAGIC: &[u8] = b"{\"format\":\"svcnat state\",\"version\":";
-/// The version that is written and read: it changes with any type in the state.
+/// The version that is written: it changes with any type in the state.
 pub(super) const VERSION: u64 = 2;
+/// The oldest version that is read. Services had no labels in it.
+pub(super) const OLDEST: u64 = 1;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,10 +24,10 @@ struct Header {
 }
 
 impl Header {
-    fn of(body: &[u8]) -> Self {
+    fn of(version: u64, body: &[u8]) -> Self {
         Self {
             format: "svcnat state".to_owned(),
-            version: VERSION,
+            version,
             length: body.len() as u64,
             crc32: format!("{:08x}", crc32fast::hash(body)),
         }
@@ -77,7 +79,7 @@ impl Text {
 
     /// The first line, and what follows it.
     pub(super) fn finish(self) -> serde_json::Result<[Vec<u8>; 2]> {
-        Ok([Header::of(&self.0).line()?, self.0])
+        Ok([Header::of(VERSION, &self.0).line()?, self.0])
     }
 }
 
@@ -87,13 +89,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cluster, Fault> {
     let end = rest.iter().position(|byte| *byte == b'\n').ok_or(Fault::Damaged)?;
     let (line, body) = bytes.split_at_checked(MAGIC.len() + end + 1).ok_or(Fault::Damaged)?;
     // The heads of other versions may say other things after this.
-    match serde_json::from_slice::<serde_json::Value>(line)
+    let version = serde_json::from_slice::<serde_json::Value>(line)
         .ok()
         .and_then(|head| head.get("version")?.as_u64())
-    {
-        Some(VERSION) => {}
-        Some(other) => return Err(Fault::Version(other)),
-        None => return Err(Fault::Damaged),
+        .ok_or(Fault::Damaged)?;
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(Fault::Version(version));
     }
     let head: Header = serde_json::from_slice(line).map_err(|_| Fault::Damaged)?;
     let found = body.len() as u64;
@@ -101,7 +102,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cluster, Fault> {
         return Err(Fault::Length { expected: head.length, found });
     }
     // The line as a whole, so that nothing in it can be different without being noticed.
-    if Header::of(body).line().ok().as_deref() != Some(line) {
+    if Header::of(version, body).line().ok().as_deref() != Some(line) {
         return Err(Fault::Damaged);
     }
     let mut cluster = Cluster::default();

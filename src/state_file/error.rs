@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::codec::VERSION;
+use super::codec::{OLDEST, VERSION};
 
 /// What is wrong with a state file.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum Error {
     Foreign(PathBuf),
     /// It is of a version that is not understood.
     #[error(
-        "{}: of format {found}, and this svcnat knows {VERSION} only; {UNKNOWN} and the file is written anew",
+        "{}: of format {found}, and this svcnat knows {OLDEST} to {VERSION}; {UNKNOWN} and the file is written anew",
         .path.display()
     )]
     Version {

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use proptest::prelude::*;
 use svcnat_oracle::generate::arb_world;
+use svcnat_rules::cluster::Labels;
 use tempfile::{TempDir, tempdir};
 
 use super::codec::{Fault, decode};
@@ -19,14 +20,18 @@ use super::*;
 use crate::manifests::{self, Source};
 
 /// A state with something in every field.
-const EVERYTHING: &str = r#"{"services":{"shop/web":{"name":"shop/web","created":-5,"kind":"LoadBalancer","clusterIps":["10.0.0.1","fd00::1"],"externalIps":["192.0.2.1"],"loadBalancerIps":["192.0.2.2"],"sourceRanges":["10.0.0.0/8","fd00::/8"],"ports":[{"name":"http","protocol":"TCP","port":80,"nodePort":30080},{"name":"dns","protocol":"SCTP","port":53}],"externalPolicy":"Local","internalPolicy":"Cluster","affinitySeconds":60,"healthCheckNodePort":30081}},"slices":{"shop/web-1.x":{"service":"shop/web","family":"IPv4","ports":[{"name":"http","protocol":"UDP","port":8080}],"endpoints":[{"address":"10.1.0.1","conditions":{"ready":false,"serving":true,"terminating":true},"node":"n1.example","zone":"a \"zone\"","pod":"shop/web-7.a","zoneHints":["b"],"nodeHints":["n2"]}]}},"node":{"name":"n1.example","addresses":["127.0.0.1"],"zone":"z","podCidrs":["10.1.0.0/24"]},"serviceCidrs":["10.0.0.0/16"]}"#;
+const EVERYTHING: &str = r#"{"services":{"shop/web":{"name":"shop/web","created":-5,"kind":"LoadBalancer","clusterIps":["10.0.0.1","fd00::1"],"externalIps":["192.0.2.1"],"loadBalancerIps":["192.0.2.2"],"sourceRanges":["10.0.0.0/8","fd00::/8"],"ports":[{"name":"http","protocol":"TCP","port":80,"nodePort":30080},{"name":"dns","protocol":"SCTP","port":53}],"externalPolicy":"Local","internalPolicy":"Cluster","affinitySeconds":60,"healthCheckNodePort":30081,"labels":{"app":"web","example.com/env":""}}},"slices":{"shop/web-1.x":{"service":"shop/web","family":"IPv4","ports":[{"name":"http","protocol":"UDP","port":8080}],"endpoints":[{"address":"10.1.0.1","conditions":{"ready":false,"serving":true,"terminating":true},"node":"n1.example","zone":"a \"zone\"","pod":"shop/web-7.a","zoneHints":["b"],"nodeHints":["n2"]}]}},"node":{"name":"n1.example","addresses":["127.0.0.1"],"zone":"z","podCidrs":["10.1.0.0/24"]},"serviceCidrs":["10.0.0.0/16"]}"#;
 
 /// A state file with this state in it.
 fn file_of(body: &str) -> Vec<u8> {
+    file_of_version(2, body)
+}
+
+fn file_of_version(version: u64, body: &str) -> Vec<u8> {
     let checksum = crc32fast::hash(body.as_bytes());
     let length = body.len();
     format!(
-        "{{\"format\":\"svcnat state\",\"version\":2,\"length\":{length},\"crc32\":\"{checksum:08x}\"}}\n{body}"
+        "{{\"format\":\"svcnat state\",\"version\":{version},\"length\":{length},\"crc32\":\"{checksum:08x}\"}}\n{body}"
     )
     .into_bytes()
 }
@@ -124,6 +129,17 @@ fn whatever_manifests_can_say_is_read_as_it_was_written() {
 fn nothing_in_a_state_is_lost() {
     let written = encode(&everything());
     assert_eq!(String::from_utf8(written).unwrap().lines().nth(1), Some(EVERYTHING));
+}
+
+/// The file of an agent before an upgrade, whose format had no labels.
+#[test]
+fn what_an_older_agent_wrote_is_read() {
+    let labels = ",\"labels\":{\"app\":\"web\",\"example.com/env\":\"\"}";
+    let older = EVERYTHING.replace(labels, "");
+    assert_ne!(older, EVERYTHING);
+    let mut expected = everything();
+    expected.services.values_mut().for_each(|service| service.labels = Labels::default());
+    assert_eq!(decode(&file_of_version(1, &older)), Ok(expected));
 }
 
 /// What rules must not be made from is refused even under a right checksum.
@@ -230,12 +246,12 @@ fn errors_say_what_is_lost_and_what_to_do() {
     let length = good.len() - text.lines().next().unwrap().len() - 1;
     check(b"root:x:0:0:root:/root:/bin/bash\n", "not a state file of svcnat; it is left as it is");
     check(EVERYTHING.as_bytes(), "not a state file of svcnat; it is left as it is");
-    check(
-        text.replace("\"version\":2", "\"version\":1").as_bytes(),
-        "of format 1, and this svcnat knows 2 only",
-    );
+    for version in [0, 3] {
+        let expected = format!("of format {version}, and this svcnat knows 1 to 2");
+        check(&file_of_version(version, EVERYTHING), &expected);
+    }
     let other = b"{\"format\":\"svcnat state\",\"version\":7,\"compressed\":true}\n\x01\x02";
-    check(other, "of format 7, and this svcnat knows 2 only");
+    check(other, "of format 7, and this svcnat knows 1 to 2");
     let cut = good.split_last_chunk::<9>().unwrap().0;
     check(cut, &format!("{} bytes of state where {length} were written", length - 9));
     check(&good[..codec::MAGIC.len() + 3], "damaged, it does not have its checksum");

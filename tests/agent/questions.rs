@@ -1,8 +1,9 @@
 //! What the agent answers on its socket, and what commands make of it.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,13 +14,18 @@ use svcnat_apiserver::{Failure, Fault, On, Resource, Times};
 
 use crate::agent_support::agent::{Agent, SVCNAT};
 use crate::agent_support::cluster::Cluster;
+use crate::agent_support::http::metric;
 use crate::agent_support::objects::{node, node_port, service, shop, slice};
-use crate::agent_support::{PATIENCE, holds, must, on_node_a, run};
+use crate::agent_support::{PATIENCE, holds, installed, must, on_node_a, run};
 
 /// `svcnat COMMAND --socket SOCKET`: exit code, standard output, standard error.
 fn ask(socket: &Path, command: &str) -> (Option<i32>, String, String) {
-    let words = command.split_whitespace().chain(["--socket", socket.to_str().unwrap()]);
-    let output = run(SVCNAT, &words.collect::<Vec<_>>());
+    ask_in_words(socket, &command.split_whitespace().collect::<Vec<_>>())
+}
+
+/// The same of words that may have blanks.
+fn ask_in_words(socket: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+    let output = run(SVCNAT, &[words, &["--socket", socket.to_str().unwrap()]].concat());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -120,6 +126,59 @@ fn more_services_than_are_asked_for_at_once_are_all_told() {
     });
 }
 
+/// A Service with labels.
+fn labelled(name: &str, number: u8, labels: Value) -> Value {
+    let mut service = service(name, number, json!({}));
+    service["metadata"]["labels"] = labels;
+    service
+}
+
+#[test]
+fn services_are_selected_by_their_labels() {
+    on_node_a(|| {
+        let mut cluster = Cluster::of(shop());
+        cluster.apply(labelled("api", 11, json!({ "app": "api", "tier": "back" })));
+        cluster.apply(labelled(
+            "other",
+            13,
+            json!({ "app": "other", "tier": "front", "example.com/env": "" }),
+        ));
+        let agent = Agent::settled(&cluster, &[]);
+        let socket = agent.socket();
+        let ask = |selector: &str| ask_in_words(&socket, &["services", "-A", "-o", "name", "-l", selector]);
+        let names = |selector: &str| {
+            let (code, out, err) = ask(selector);
+            assert_eq!((code, err.as_str()), (Some(0), ""), "{selector}");
+            out.replace("service/", "").lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        for (selector, expected) in [
+            ("tier", &["api", "other"][..]),
+            ("tier=back", &["api"]),
+            ("tier in (front, back),app!=api", &["other"]),
+            ("example.com/env=", &["other"]),
+            ("!app", &["idle", "web"]),
+        ] {
+            assert_eq!(names(selector), expected, "{selector}");
+        }
+        let (code, out, err) = ask("app=nobody");
+        assert_eq!((code, out.as_str()), (Some(0), ""));
+        assert!(err.contains("there are no Services that want rules and have such labels"), "{err}");
+        let services = json_of(&agent, "services -n shop -l app=other");
+        assert_eq!(
+            services["items"][0]["labels"],
+            json!({ "app": "other", "example.com/env": "", "tier": "front" })
+        );
+        // Whoever speaks to the socket without the command line is told what is wrong.
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        let question =
+            "GET /v1/services?labelSelector=app%3D( HTTP/1.1\r\nHost: svcnat\r\nConnection: close\r\n\r\n";
+        stream.write_all(question.as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("HTTP/1.1 400 ") && said.contains("\"labelSelector: "), "{said}");
+    });
+}
+
 /// `svcnat services --watch` until it is dropped.
 struct Watch {
     child: Child,
@@ -128,8 +187,13 @@ struct Watch {
 
 impl Watch {
     fn start(agent: &Agent) -> Self {
+        Self::start_with(agent, &[])
+    }
+
+    /// With more flags.
+    fn start_with(agent: &Agent, flags: &[&str]) -> Self {
         let mut command = Command::new(SVCNAT);
-        command.args(["services", "-A", "--watch", "-o", "json", "--socket"]).arg(agent.socket());
+        command.args(["services", "-A", "--watch", "-o", "json", "--socket"]).arg(agent.socket()).args(flags);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, events) = channel();
@@ -187,6 +251,38 @@ fn whoever_watches_is_told_of_every_change() {
         assert_eq!((&web["name"], &web["type"]), (&json!("web"), &json!("ClusterIP")));
         cluster.delete("idle");
         assert_eq!(watch.expect("DELETED", "idle")["namespace"], "shop");
+    });
+}
+
+#[test]
+fn labels_that_change_are_told_to_whoever_watches_and_to_no_kernel() {
+    on_node_a(|| {
+        let mut cluster = Cluster::of(shop());
+        cluster.apply(labelled("api", 11, json!({ "tier": "back" })));
+        let agent = Agent::settled(&cluster, &["--own-tables", "never"]);
+        let (all, back) = (Watch::start(&agent), Watch::start_with(&agent, &["-l", "tier=back"]));
+        for name in ["api", "idle", "web"] {
+            all.expect("ADDED", name);
+        }
+        all.expect("SYNCED", "");
+        back.expect("ADDED", "api");
+        back.expect("SYNCED", "");
+        let generation = installed().generation;
+        let transactions = metric("svcnat_transactions_total");
+        cluster.apply(labelled("idle", 12, json!({ "tier": "back" })));
+        assert_eq!(all.expect("MODIFIED", "idle")["labels"], json!({ "tier": "back" }));
+        back.expect("ADDED", "idle");
+        cluster.apply(labelled("api", 11, json!({ "tier": "front" })));
+        assert_eq!(all.expect("MODIFIED", "api")["labels"], json!({ "tier": "front" }));
+        // As it was last for whoever watches these.
+        assert_eq!(back.expect("DELETED", "api")["labels"], json!({ "tier": "back" }));
+        cluster.apply(labelled("api", 11, json!({ "tier": "front", "app": "api" })));
+        all.expect("MODIFIED", "api");
+        assert_eq!(installed().generation, generation);
+        assert_eq!(metric("svcnat_transactions_total"), transactions);
+        // Nothing of that was told here: the next is this.
+        cluster.delete("idle");
+        back.expect("DELETED", "idle");
     });
 }
 

@@ -1,10 +1,12 @@
 //! What is true in the cluster, in compact types of our own.
 //!
 //! Sources (manifests, the Kubernetes API) convert their objects to these types and validate them on the way; nothing
-//! behind this module knows Kubernetes' own types. The fields are those of the API, without what rules do not need.
+//! behind this module knows Kubernetes' own types. The fields are those of the API, without what neither rules
+//! need nor people who look at them.
 
 mod changes;
 mod endpoints;
+mod labels;
 mod node;
 mod service;
 
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub use changes::changes;
 pub use endpoints::{Conditions, Endpoint, EndpointPort, EndpointSlice};
+pub use labels::Labels;
 pub use node::Node;
 pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
+use super::Labels;
 use crate::name::{Name, ObjectName};
 use crate::net::{Cidr, Protocol};
 
@@ -47,6 +48,9 @@ pub struct Service {
     /// `spec.healthCheckNodePort`.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub health_check_node_port: Option<NonZeroU16>,
+    /// `metadata.labels`, for people.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Labels::is_empty"))]
+    pub labels: Labels,
 }
 
 /// `spec.type` of a Service that wants rules.

@@ -170,6 +170,7 @@ fn summary(name: &ObjectName, found: &[Found]) -> ServiceSummary {
         name: name.name().to_owned(),
         kind: None,
         created: None,
+        labels: None,
         cluster_ips: addresses(Kind::ClusterIp),
         external_ips: addresses(Kind::External),
         load_balancer_ips: addresses(Kind::Restricted),

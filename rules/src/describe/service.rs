@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crate::cluster::{EndpointSlice, Service, ServiceType, TrafficPolicy};
+use crate::cluster::{EndpointSlice, Labels, Service, ServiceType, TrafficPolicy};
 use crate::compile::Conflict;
 use crate::name::{Name, ObjectName};
 use crate::net::{Cidr, Family, Protocol};
@@ -23,6 +23,8 @@ pub struct ServiceSummary {
     pub kind: Option<ServiceType>,
     /// `metadata.creationTimestamp` in seconds since 1970.
     pub created: Option<i64>,
+    /// `metadata.labels`.
+    pub labels: Option<Labels>,
     /// `spec.clusterIPs`.
     #[cfg_attr(feature = "serde", serde(rename = "clusterIPs"))]
     pub cluster_ips: Vec<IpAddr>,
@@ -111,6 +113,7 @@ pub fn service(
         name: service.name.name().to_owned(),
         kind: Some(service.kind),
         created: service.created,
+        labels: Some(service.labels.clone()),
         cluster_ips: service.cluster_ips.clone(),
         external_ips: service.external_ips.clone(),
         load_balancer_ips: service.load_balancer_ips.clone(),

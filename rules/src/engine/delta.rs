@@ -16,6 +16,8 @@ use crate::transaction::Transaction;
 pub struct Delta {
     /// The Services that the update touched, sorted; also those whose rules stay as they are.
     pub services: Vec<ObjectName>,
+    /// Whether rules of Services may be others than before; not where only their labels are.
+    pub rules: bool,
     /// Whether rules that name no Service may be others than before: the Node, the options or the networks of ClusterIPs are
     /// different, or what Services need of them.
     pub program: bool,

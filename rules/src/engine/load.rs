@@ -32,7 +32,7 @@ impl Engine {
         let ruleset = engine.start(endpoints, slots);
         let mut services: Vec<ObjectName> = engine.entries.keys().cloned().collect();
         services.sort_unstable();
-        (engine, Delta { services, program: true, before: Installed::default(), after: ruleset })
+        (engine, Delta { services, rules: true, program: true, before: Installed::default(), after: ruleset })
     }
 
     /// Lowers all Services for the first time and takes down what they use. `endpoints` is about how many there are.

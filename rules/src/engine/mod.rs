@@ -154,17 +154,24 @@ impl Engine {
             fresh =
                 update.old.iter().map(|(name, old)| (name.clone(), self.lowered(name, &old.slots))).collect();
         }
-        let services = fresh.keys().cloned().collect();
+        let rules = !fresh.is_empty();
+        let mut services: Vec<ObjectName> = fresh.keys().cloned().collect();
+        if !update.relabelled.is_empty() {
+            services.append(&mut update.relabelled);
+            services.sort_unstable();
+            services.dedup();
+        }
         for (name, (fragment, order)) in fresh {
             self.swap(&mut update, &name, &fragment, order);
         }
-        Delta { services, ..self.finish(update) }
+        Delta { services, rules, ..self.finish(update) }
     }
 
     /// Takes an event in, keeping the fragment that a Service had before its first one.
     fn note(&mut self, update: &mut Update, event: Event) {
         match event {
             Event::Service(service) => {
+                self.relabel(update, &service);
                 let known = self.entries.get(&service.name).and_then(|entry| entry.service.as_deref());
                 if known != Some(&service) {
                     self.keep(update, &service.name);
@@ -203,6 +210,15 @@ impl Engine {
                     self.config = config;
                 }
             }
+        }
+    }
+
+    /// Takes over the labels of a Service that is known. No rule depends on them, so none is made again for them.
+    fn relabel(&mut self, update: &mut Update, service: &Service) {
+        let known = self.entries.get_mut(&service.name).and_then(|entry| entry.service.as_deref_mut());
+        if let Some(known) = known.filter(|known| known.labels != service.labels) {
+            known.labels = service.labels.clone();
+            update.relabelled.push(service.name.clone());
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Update {
     log: Log,
     /// The fragments, as they were, of Services that are not swapped yet.
     pub(super) old: HashMap<ObjectName, Fragment>,
+    /// Services whose labels are different.
+    pub(super) relabelled: Vec<ObjectName>,
     /// For shared chains that were touched, whether they were there before.
     shared_chains: HashMap<(Family, SharedChain), bool>,
     /// The Node and options before, where they are different.

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use super::{Explanation, Rules, Surroundings, explain};
 use crate::cluster::{
-    Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, ServiceType,
+    Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Labels, Service, ServicePort, ServiceType,
     TrafficPolicy,
 };
 use crate::compile::compile;
@@ -39,6 +39,7 @@ fn web() -> Ruleset {
         internal_policy: TrafficPolicy::Cluster,
         affinity_seconds: Some(60),
         health_check_node_port: None,
+        labels: Labels::default(),
     };
     let endpoint = |last: u8| Endpoint {
         address: IpAddr::from([10, 244, 0, last]),

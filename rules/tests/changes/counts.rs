@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 
 use svcnat_rules::cluster::{
-    Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, ServiceType,
+    Cluster, Conditions, Endpoint, EndpointPort, EndpointSlice, Labels, Service, ServicePort, ServiceType,
     TrafficPolicy,
 };
 use svcnat_rules::config::{Config, Layout};
@@ -35,6 +35,7 @@ fn service(number: u32) -> Service {
         internal_policy: TrafficPolicy::Cluster,
         affinity_seconds: None,
         health_check_node_port: None,
+        labels: Labels::default(),
     }
 }
 
@@ -118,4 +119,21 @@ fn in_chains_a_change_costs_the_rules_of_its_service_however_large_the_cluster()
         &[Event::ServiceGone(service(new).name)],
         "chains -1 flushed 1, elements -2",
     );
+}
+
+/// Who watches is told of them, the kernel is not.
+#[test]
+fn labels_change_no_rule() {
+    let named = |number| service(number).name;
+    for layout in [Layout::Chains, Layout::Maps] {
+        let mut engine = engine(layout, 10);
+        let labelled = |value| Service { labels: [("app", value)].into_iter().collect(), ..service(5) };
+        let alone = engine.update([Event::Service(labelled("web"))]);
+        assert_eq!((alone.services.as_slice(), alone.rules), (&[named(5)][..], false));
+        assert!(alone.transaction().is_empty());
+        let among_others = engine.update([slice(6, &[1, 2, 4]), Event::Service(labelled("db"))]);
+        assert_eq!((among_others.services, among_others.rules), (vec![named(5), named(6)], true));
+        assert_eq!(engine.service(&named(5)).map(|(known, _)| known), Some(&labelled("db")));
+        assert!(engine.update([Event::Service(labelled("db"))]).services.is_empty(), "as they are already");
+    }
 }

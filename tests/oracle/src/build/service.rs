@@ -1,6 +1,6 @@
 //! Services by hand.
 
-use svcnat_rules::cluster::{Service, ServicePort, ServiceType, TrafficPolicy};
+use svcnat_rules::cluster::{Labels, Service, ServicePort, ServiceType, TrafficPolicy};
 use svcnat_rules::name::Name;
 use svcnat_rules::net::{Cidr, Protocol};
 
@@ -26,6 +26,7 @@ pub fn service(name: &str) -> ServiceBuilder {
         internal_policy: TrafficPolicy::Cluster,
         affinity_seconds: None,
         health_check_node_port: None,
+        labels: Labels::default(),
     })
 }
 

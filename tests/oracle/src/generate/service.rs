@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use svcnat_rules::cluster::{Service, ServicePort, ServiceType, TrafficPolicy};
+use svcnat_rules::cluster::{Labels, Service, ServicePort, ServiceType, TrafficPolicy};
 use svcnat_rules::name::{Name, ObjectName};
 use svcnat_rules::net::{Cidr, Family, Protocol};
 
@@ -33,12 +33,12 @@ const RANGES: [&str; 13] = [
 /// A Service of this name.
 pub fn service(name: ObjectName) -> impl Strategy<Value = Service> {
     let addresses = (cluster_ips(), external_ips(), load_balancer_ips(), source_ranges());
-    let policies = (policy(), policy(), option::of(select(&[1, 60, 10_800, 86_400][..])));
+    let policies = (policy(), policy(), option::of(select(&[1, 60, 10_800, 86_400][..])), labels());
     // Equal times are frequent, and so is none.
     let created = select(&[None, Some(100), Some(100), Some(200)][..]);
     (addresses, ports(), policies, created).prop_map(move |(addresses, ports, policies, created)| {
         let (cluster_ips, external_ips, load_balancer_ips, source_ranges) = addresses;
-        let (external_policy, internal_policy, affinity_seconds) = policies;
+        let (external_policy, internal_policy, affinity_seconds, labels) = policies;
         let kind = if !load_balancer_ips.is_empty() {
             ServiceType::LoadBalancer
         } else if ports.iter().any(|port| port.node_port.is_some()) {
@@ -59,6 +59,7 @@ pub fn service(name: ObjectName) -> impl Strategy<Value = Service> {
             internal_policy,
             affinity_seconds,
             health_check_node_port: None,
+            labels,
         }
     })
 }
@@ -133,6 +134,12 @@ fn ports() -> impl Strategy<Value = Vec<ServicePort>> {
             });
         made.collect()
     })
+}
+
+/// Some labels; often two Services have the same ones.
+fn labels() -> impl Strategy<Value = Labels> {
+    let all = vec![("app", "web"), ("tier", ""), ("example.com/env", "test")];
+    subsequence(all, 0..=3).prop_map(|labels| labels.into_iter().collect())
 }
 
 fn policy() -> impl Strategy<Value = TrafficPolicy> {

@@ -1,32 +1,42 @@
 //! Label selectors as kubectl takes them: `app=web,tier!=db,env in (a, b),zone notin (c),shared,!canary`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 
 use kube::core::{Expression, Selector, SelectorExt as _};
+use svcnat_rules::cluster::Labels;
+use svcnat_rules::describe::ServiceSummary;
 
-/// What labels must be like.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Labels(Selector);
+/// What labels must be like. Displayed as it is read.
+#[derive(Debug, Clone)]
+pub struct LabelSelector(Selector);
 
-impl Labels {
-    /// Whether nothing is asked for.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.selects_all()
+impl LabelSelector {
+    /// Whether a Service is selected; not where its labels are not known.
+    #[must_use]
+    pub fn selects(&self, service: &ServiceSummary) -> bool {
+        service.labels.as_ref().is_some_and(|labels| self.matches(labels))
     }
 
-    /// Whether an object with these labels is selected.
-    pub(super) fn match_all(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.matches(labels)
+    fn matches(&self, labels: &Labels) -> bool {
+        self.0.matches(&labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
 }
 
-impl FromStr for Labels {
+impl FromStr for LabelSelector {
+    /// What is wrong: a phrase.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let requirements = split(text).into_iter().map(str::trim);
         requirements.map(requirement).collect::<Result<Selector, String>>().map(Self)
+    }
+}
+
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -98,11 +108,14 @@ mod tests {
     #[test]
     fn labels_are_selected_as_by_kubectl() {
         let labels = [("app", "web"), ("tier", "front"), ("example.com/env", "")];
-        let labels: BTreeMap<String, String> =
-            labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let labels: Labels = labels.into_iter().collect();
         let check = |selector: &str, expected: bool| {
-            let parsed: Labels = selector.parse().unwrap_or_else(|error| panic!("{selector}: {error}"));
-            assert_eq!(parsed.match_all(&labels), expected, "{selector}");
+            let parse = |text: &str| {
+                text.parse::<LabelSelector>().unwrap_or_else(|error| panic!("{selector}: {error}"))
+            };
+            let parsed = parse(selector);
+            assert_eq!(parsed.matches(&labels), expected, "{selector}");
+            assert_eq!(parse(&parsed.to_string()).0, parsed.0, "as it goes to the agent");
         };
         for selector in [
             "app=web",
@@ -149,7 +162,7 @@ mod tests {
             "a/=b",
             "a=(b)",
         ] {
-            assert!(selector.parse::<Labels>().is_err(), "{selector:?}");
+            assert!(selector.parse::<LabelSelector>().is_err(), "{selector:?}");
         }
     }
 }
