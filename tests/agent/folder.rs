@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use svcnat_lab::Namespace;
@@ -72,25 +70,6 @@ fn the_kernel_follows_the_folder() {
     });
 }
 
-/// What has been printed since the last time, once no more comes.
-fn printed(agent: &Agent, seen: &mut usize) -> String {
-    let all = || fs::read_to_string(agent.output()).unwrap();
-    agent.until("a script is printed", || holds(all().len() > *seen, "nothing new"));
-    let mut text = all();
-    loop {
-        // A script is printed in one go, so that a pause is its end.
-        sleep(Duration::from_millis(200));
-        let more = all();
-        if more == text {
-            break;
-        }
-        text = more;
-    }
-    let new = text[*seen..].to_owned();
-    *seen = text.len();
-    new
-}
-
 /// Without what another order of the same transactions makes different.
 fn without_handles(mut installed: Installed) -> Installed {
     for chain in installed.tables.values_mut().flat_map(|table| table.chains.values_mut()) {
@@ -116,9 +95,8 @@ fn a_dry_run_prints_scripts_that_lead_where_the_agent_leads() {
             agent.until_ready();
             // It looks at no kernel's rules but those of a namespace without any, as the scripts do.
             let dry = by_hand.run(|| agent_of(folder.path(), &["--layout", layout, "--dry-run"]));
-            let mut seen = 0;
-            let mut step = |what: &str| {
-                let script = printed(&dry, &mut seen);
+            let step = |what: &str| {
+                let script = dry.printed();
                 let file = folder.path().join(".script");
                 fs::write(&file, &script).unwrap();
                 by_hand.run(|| must("nft", &["-f", file.to_str().unwrap()]));

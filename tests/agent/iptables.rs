@@ -335,9 +335,8 @@ fn a_folder_is_followed_and_a_dry_run_prints_what_leads_there() {
             .concat();
             let dry = by_hand.run(|| Agent::start(&[&flags[..], &["--dry-run"]].concat()));
             let _agent = Agent::start(&flags);
-            let mut seen = 0;
-            let mut step = |what: &str| {
-                let script = printed(&dry, &mut seen);
+            let step = |what: &str| {
+                let script = dry.printed();
                 by_hand.run(|| restore_both(variant, &script));
                 wait_for(what, || {
                     let (kept, printed) = (save(variant), by_hand.run(|| save(variant)));
@@ -353,25 +352,6 @@ fn a_folder_is_followed_and_a_dry_run_prints_what_leads_there() {
             step("a Service less");
         });
     }
-}
-
-/// What has been printed since the last time, once no more comes.
-fn printed(agent: &Agent, seen: &mut usize) -> String {
-    let all = || fs::read_to_string(agent.output()).unwrap();
-    agent.until("something is printed", || holds(all().len() > *seen, "nothing new"));
-    let mut text = all();
-    loop {
-        // A script is printed in one go, so that a pause is its end.
-        sleep(Duration::from_millis(200));
-        let more = all();
-        if more == text {
-            break;
-        }
-        text = more;
-    }
-    let new = text[*seen..].to_owned();
-    *seen = text.len();
-    new
 }
 
 /// Gives each family's program what is under its heading.

@@ -1,9 +1,10 @@
 //! The agent as a process.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -24,6 +25,8 @@ pub struct Agent {
     child: RefCell<Child>,
     folder: TempDir,
     config: Config,
+    /// How many bytes of what it has printed were looked at.
+    seen: Cell<usize>,
 }
 
 impl Agent {
@@ -42,7 +45,7 @@ impl Agent {
         command.arg("agent").args(socket).args(arguments).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
         let child = change(&mut command).spawn().unwrap();
-        Self { child: RefCell::new(child), folder, config: config_of(arguments) }
+        Self { child: RefCell::new(child), folder, config: config_of(arguments), seen: Cell::new(0) }
     }
 
     /// An agent of `node-a` that watches a cluster, with more flags.
@@ -79,9 +82,24 @@ impl Agent {
         self.folder.path().join("socket")
     }
 
-    /// Where its standard output goes.
-    pub fn output(&self) -> PathBuf {
-        self.folder.path().join("out")
+    /// What it has printed since the last time that this was asked, once no more comes.
+    #[track_caller]
+    pub fn printed(&self) -> String {
+        let all = || fs::read_to_string(self.folder.path().join("out")).unwrap();
+        let seen = self.seen.get();
+        self.until("something is printed", || holds(all().len() > seen, "nothing new"));
+        let mut text = all();
+        loop {
+            // A script is printed in one go, so that a pause is its end.
+            sleep(Duration::from_millis(200));
+            let more = all();
+            if more == text {
+                break;
+            }
+            text = more;
+        }
+        self.seen.set(text.len());
+        text.split_off(seen)
     }
 
     /// Waits until something holds while it runs; the log is shown where it never does.
