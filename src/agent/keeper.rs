@@ -177,7 +177,7 @@ impl Keeper {
             settings: &self.parts.settings,
             chronicle: &self.chronicle,
             source: self.parts.source,
-            owns_tables: self.parts.outlet.owned() > 0,
+            owns_tables: self.parts.outlet.owns(),
             eligible: self.parts.health.is_eligible(),
             out_of_step: self.out_of_step.map(why),
             pending: self.pending.len(),
@@ -445,7 +445,9 @@ impl Keeper {
             endpoint_changes: std::mem::take(&mut self.endpoint_changes),
             transaction: sent,
         });
-        metrics.set_owned_tables(self.parts.outlet.owned());
+        if let State::Keeping(engine) = &self.state {
+            metrics.set_owned_tables(self.parts.outlet.owned(engine));
+        }
         for times in self.times.drain(..) {
             metrics.change_in_force(now - times.read);
             if let Some((family, at)) = times.triggered {

@@ -78,9 +78,9 @@ impl Outlet {
         }
     }
 
-    /// How many tables are our own.
-    pub(super) fn owned(&self) -> usize {
-        if self.owns() && !self.is_dry_run() { 2 } else { 0 }
+    /// How many tables are our own, once all that the engine says is in force.
+    pub(super) fn owned(&self, engine: &Engine) -> usize {
+        if self.owns() && !self.is_dry_run() { engine.extent().tables } else { 0 }
     }
 
     /// How long a disturbance waits for the next comparison after one that took so long. iptables prints all of its rules for

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use svcnat::netlink::{Netlink, Socket};
+use svcnat_apiserver::Resource;
 use svcnat_rules::installed::Owner;
 
 use crate::agent_support::agent::{Agent, SVCNAT};
@@ -78,7 +79,7 @@ fn tables_that_are_owned_nobody_else_can_change() {
         }
         let mut cluster = Cluster::of(shop());
         let agent = Agent::settled(&cluster, &[]);
-        assert_eq!(metric("svcnat_owned_tables"), 2.0);
+        assert_eq!(metric("svcnat_owned_tables"), 1.0, "there is nothing of IPv6");
         let before = tables();
         for (what, disturbance) in DISTURBANCES {
             let line = line(disturbance);
@@ -90,6 +91,13 @@ fn tables_that_are_owned_nobody_else_can_change() {
         agent.until_equal(&cluster.objects);
         assert_eq!(repairs(), 0.0);
         assert_eq!(cluster.server.events_posted(), []);
+        let both = json!({ "clusterIPs": ["10.96.0.30", "fd00:10:96::30"], "ipFamilies": ["IPv4", "IPv6"] });
+        cluster.apply(service("both", 30, both));
+        agent.until("there is a table of IPv6", || {
+            holds(metric("svcnat_owned_tables") == 2.0, "there is none")
+        });
+        cluster.delete_one(Resource::Services, "both");
+        agent.until("it is gone", || holds(metric("svcnat_owned_tables") == 1.0, "it is not"));
     });
 }
 

@@ -21,6 +21,8 @@ pub struct Extent {
     pub backends: usize,
     /// Frontends that more than one Service wants.
     pub contested: usize,
+    /// Tables of nftables: one for each family that any of it is in.
+    pub tables: usize,
     /// The layout in force.
     pub picking: Picking,
 }
@@ -106,6 +108,7 @@ impl Engine {
             frontends: self.claims.frontends(),
             backends: self.backend_rules,
             contested: self.claims.contested(),
+            tables: self.needs.len(),
             picking: self.picking,
         }
     }
