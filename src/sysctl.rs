@@ -36,10 +36,10 @@ pub struct Report {
     pub warnings: Vec<Warning>,
 }
 
-/// A value that was set. Displayed as `proc/sys/net/netfilter/nf_conntrack_max: 65536 -> 131072`.
+/// A value that was set. Displayed as `/proc/sys/net/netfilter/nf_conntrack_max: 65536 -> 131072`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The file.
+    /// The file, below the folder that has `proc`.
     pub file: &'static str,
     /// The value before.
     pub from: i64,
@@ -207,7 +207,7 @@ fn count(list: &str) -> Option<u64> {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} -> {}", self.file, self.from, self.to)
+        write!(f, "/{}: {} -> {}", self.file, self.from, self.to)
     }
 }
 
@@ -260,7 +260,7 @@ mod tests {
             .map(ToString::to_string)
             .chain(report.warnings.iter().map(ToString::to_string));
         let found: Vec<String> =
-            lines.map(|line| line.replace(&format!("{NETFILTER}/nf_conntrack_"), "")).collect();
+            lines.map(|line| line.replace(&format!("/{NETFILTER}/nf_conntrack_"), "")).collect();
         assert_eq!(found.join(", "), expected);
         for change in report.changes {
             assert_eq!(fs::read_to_string(root.path().join(change.file)).unwrap(), change.to.to_string());
