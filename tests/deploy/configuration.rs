@@ -1,10 +1,11 @@
 //! The configuration that the ConfigMaps carry.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
-use svcnat::settings::{Flags, Source};
+use svcnat::settings::{Conntrack, Flags, Settings, Source};
 
 use crate::manifests::AGENTS;
 use crate::tools::{has_kubectl, read, run, yaml};
@@ -20,7 +21,7 @@ fn the_configuration_is_kube_proxys_for_the_mode() {
     for (name, objects) in AGENTS.iter() {
         let config = only_document(objects.text("svcnat", "config.yaml"));
         let head = (&config["apiVersion"], &config["kind"], &config["mode"]);
-        let mode = if name.ends_with("with iptables") { "iptables" } else { "nftables" };
+        let mode = if name.contains("iptables") { "iptables" } else { "nftables" };
         let expected =
             (json!("kubeproxy.config.k8s.io/v1alpha1"), json!("KubeProxyConfiguration"), json!(mode));
         assert_eq!(head, (&expected.0, &expected.1, &expected.2), "{name}");
@@ -29,28 +30,45 @@ fn the_configuration_is_kube_proxys_for_the_mode() {
             json!({ "kubeconfig": "/etc/svcnat/kubeconfig.yaml" }),
             "{name}"
         );
-        // Without privileges no sysctl can be set; with the component kube-proxy's defaults are.
+        // Without privileges no sysctl can be set.
         let untouched = json!({
             "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s",
         });
-        let privileged = objects.pod().init_containers.is_some();
-        assert_eq!(config.get("conntrack"), (!privileged).then_some(&untouched), "{name}");
+        assert_eq!(config["conntrack"], untouched, "{name}");
     }
 }
 
 #[test]
 fn the_agent_takes_every_key_of_the_configuration() {
-    for file in [
-        "deploy/base/config.yaml",
-        "deploy/components/conntrack/config.yaml",
-        "deploy/components/iptables/config.yaml",
-    ] {
-        let source = Source { config: None, flags: Flags::default() };
-        let loaded = source.load_text(file, &read(file)).unwrap_or_else(|errors| panic!("{errors}"));
-        let notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
-        assert_eq!(notes, [""; 0], "{file}");
-        assert_eq!(loaded.settings.oom_score_adj, -997, "{file}");
+    for file in ["deploy/base/config.yaml", "deploy/components/iptables/config.yaml"] {
+        assert_eq!(settings(file).oom_score_adj, -997, "{file}");
     }
+}
+
+/// What a file of the repository says, about which the agent has no remark.
+#[track_caller]
+fn settings(file: &str) -> Settings {
+    let source = Source { config: None, flags: Flags::default() };
+    let loaded = source.load_text(file, &read(file)).unwrap_or_else(|errors| panic!("{errors}"));
+    let notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes, [""; 0], "{file}");
+    loaded.settings
+}
+
+#[test]
+fn the_component_for_connection_tracking_sets_what_kube_proxy_sets_by_default() {
+    let found = settings("deploy/components/conntrack/conntrack.yaml").conntrack;
+    let hour = Duration::from_secs(3600);
+    let expected = Conntrack {
+        max_per_core: 32_768,
+        min: 131_072,
+        tcp_established_timeout: Some(24 * hour),
+        tcp_close_wait_timeout: Some(hour),
+        tcp_be_liberal: false,
+        udp_timeout: None,
+        udp_stream_timeout: None,
+    };
+    assert_eq!(found, expected);
 }
 
 /// Every flag that is given to the agent anywhere.
@@ -79,12 +97,8 @@ fn the_agent_knows_every_flag_that_it_is_given() {
 }
 
 #[test]
-fn each_component_changes_in_the_configuration_what_it_is_about_only() {
-    let base = only_document(&read("deploy/base/config.yaml"));
-    let mut conntrack = base.clone();
-    conntrack.as_object_mut().unwrap().remove("conntrack");
-    assert_eq!(only_document(&read("deploy/components/conntrack/config.yaml")), conntrack);
-    let mut iptables = base;
+fn the_component_for_mode_iptables_changes_nothing_else_in_the_configuration() {
+    let mut iptables = only_document(&read("deploy/base/config.yaml"));
     iptables["mode"] = json!("iptables");
     assert_eq!(only_document(&read("deploy/components/iptables/config.yaml")), iptables);
 }

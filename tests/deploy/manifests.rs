@@ -14,16 +14,21 @@ use crate::tools::{has_kubectl, repository};
 pub const OVERLAYS: [&str; 3] = ["deploy/overlays/kubeadm", "deploy/overlays/kind", "deploy/overlays/k3s"];
 const CLEANUPS: [&str; 2] = ["deploy/cleanup/svcnat", "deploy/cleanup/kube-proxy"];
 
-/// Each overlay, as it is and with each of the components, with its name and its objects; none where nothing can render them.
+/// Each overlay, as it is and with the components, with its name and its objects; none where nothing can render them.
 pub static AGENTS: LazyLock<Vec<(String, Objects)>> = LazyLock::new(|| {
     if !has_kubectl() {
         return Vec::new();
     }
     let plain = OVERLAYS.map(|overlay| (overlay.to_owned(), Objects::of(overlay)));
-    let with = |component: &'static str| {
-        OVERLAYS.map(|overlay| (format!("{overlay} with {component}"), with_component(overlay, component)))
+    let with = |components: &'static [&'static str]| {
+        OVERLAYS.map(|overlay| {
+            let name = format!("{overlay} with {}", components.join(" and "));
+            (name, with_components(overlay, components))
+        })
     };
-    plain.into_iter().chain(with("conntrack")).chain(with("iptables")).collect()
+    let some: [&[&str]; 4] =
+        [&["conntrack"], &["iptables"], &["conntrack", "iptables"], &["iptables", "conntrack"]];
+    plain.into_iter().chain(some.into_iter().flat_map(with)).collect()
 });
 
 /// All that is deployed: the agents, and what cleans up.
@@ -35,14 +40,15 @@ static ALL: LazyLock<Vec<(&str, &Objects)>> = LazyLock::new(|| {
 });
 
 /// An overlay of an operator's own, as the README describes it.
-fn with_component(overlay: &str, component: &str) -> Objects {
+fn with_components(overlay: &str, components: &[&str]) -> Objects {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     // kustomize takes relative paths only.
     let up = "../".repeat(folder.path().canonicalize().unwrap().components().count() - 1);
     let root = repository("").canonicalize().unwrap();
     let root = format!("{up}{}", root.strip_prefix("/").unwrap().display());
-    let lines =
-        format!("resources: [{root}/{overlay}]\ncomponents: [{root}/deploy/components/{component}]\n");
+    let components = components.iter().map(|component| format!("{root}/deploy/components/{component}"));
+    let components = components.collect::<Vec<_>>().join(", ");
+    let lines = format!("resources: [{root}/{overlay}]\ncomponents: [{components}]\n");
     fs::write(folder.path().join("kustomization.yaml"), lines).unwrap();
     Objects::of(folder.path().to_str().unwrap())
 }
@@ -91,7 +97,9 @@ fn the_agent_finds_its_files() {
                 items.into_iter().map(|(_, path)| path).collect()
             });
         }
-        assert_eq!(files, BTreeSet::from(["config.yaml", "kubeconfig.yaml"]), "{name}");
+        let mut expected = BTreeSet::from(["config.yaml", "kubeconfig.yaml"]);
+        expected.extend(name.contains("conntrack").then_some("conntrack.yaml"));
+        assert_eq!(files, expected, "{name}");
     }
 }
 
@@ -103,13 +111,23 @@ fn the_agent_is_told_where_its_files_are() {
             let paths: BTreeMap<_, _> =
                 mounts.map(|mount| (mount.name.as_str(), &mount.mount_path)).collect();
             let told = |argument: String| container.args.iter().flatten().any(|found| *found == argument);
-            assert!(told(format!("--config={}/config.yaml", paths["config"])), "{name}: {container:?}");
+            let file = if container.name == "sysctls" { "conntrack.yaml" } else { "config.yaml" };
+            assert!(told(format!("--config={}/{file}", paths["config"])), "{name}: {container:?}");
             let state = paths.get("state");
             assert!(
                 state.is_none_or(|path| told(format!("--state-file={path}/state"))),
                 "{name}: {container:?}"
             );
         }
+    }
+}
+
+#[test]
+fn the_component_for_connection_tracking_brings_a_container_and_nothing_else_does() {
+    for (name, objects) in AGENTS.iter() {
+        let init = objects.pod().init_containers.iter().flatten().map(|container| container.name.as_str());
+        let expected: &[&str] = if name.contains("conntrack") { &["sysctls"] } else { &[] };
+        assert_eq!(init.collect::<Vec<_>>(), expected, "{name}");
     }
 }
 
@@ -146,8 +164,7 @@ fn containers_have_no_capability_but_those_to_change_the_network() {
             return;
         }
         let ours = image == "svcnat";
-        let needed =
-            if name.ends_with("with iptables") { &["NET_ADMIN", "NET_RAW"][..] } else { &["NET_ADMIN"] };
+        let needed = if name.contains("iptables") { &["NET_ADMIN", "NET_RAW"][..] } else { &["NET_ADMIN"] };
         let expected = Capabilities {
             add: ours.then(|| needed.iter().map(|&name| name.to_owned()).collect()),
             drop: Some(vec!["ALL".to_owned()]),
@@ -196,8 +213,8 @@ fn our_image_has_the_version_of_the_program() {
     for (name, objects) in ALL.iter() {
         for image in containers(objects.pod()).map(|container| container.image.as_deref().unwrap()) {
             let ours = concat!("svcnat:", env!("CARGO_PKG_VERSION"));
-            let ours = image.strip_prefix(ours)
-                == Some(if name.ends_with("with iptables") { "-iptables" } else { "" });
+            let ours =
+                image.strip_prefix(ours) == Some(if name.contains("iptables") { "-iptables" } else { "" });
             assert!(ours || image.starts_with("registry.k8s.io/"), "{name}: {image}");
         }
     }
@@ -208,7 +225,7 @@ fn in_mode_iptables_the_hosts_lock_is_where_the_programs_look_for_it() {
     for (name, objects) in AGENTS.iter() {
         let pod = objects.pod();
         let lock = pod.volumes.iter().flatten().find(|volume| volume.name == "xtables-lock");
-        assert_eq!(lock.is_some(), name.ends_with("with iptables"), "{name}");
+        assert_eq!(lock.is_some(), name.contains("iptables"), "{name}");
         let Some(host) = lock.map(|lock| lock.host_path.as_ref().unwrap()) else { continue };
         let place = (host.path.as_str(), host.type_.as_deref());
         assert_eq!(place, ("/run/xtables.lock", Some("FileOrCreate")), "{name}");
