@@ -73,7 +73,8 @@ pub(super) fn start(
             } else {
                 Watch::legacy(disturbances.clone())?
             };
-            let iptables = Iptables::start(Sink::Programs(iptables, watch)).map_err(thread_failed)?;
+            let iptables =
+                Iptables::start(Sink::Programs(iptables, watch, metrics.clone())).map_err(thread_failed)?;
             let cleaner = Cleaner::start(None, metrics.clone())?;
             let predecessor = Predecessor { variant: Some(variant) };
             let outlet = Outlet::Iptables(iptables);

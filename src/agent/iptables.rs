@@ -6,13 +6,16 @@ use std::time::Instant;
 
 use svcnat_rules::engine::Engine;
 use svcnat_rules::installed;
-use svcnat_rules::iptables::{Change, Collision, Installed, Ruleset, Summary, as_nftables, diff, verify};
+use svcnat_rules::iptables::{
+    Change, Collision, Installed, Ruleset, Summary, Table, TableChange, TableName, as_nftables, diff, verify,
+};
+use svcnat_rules::net::Family;
 use tokio::sync::oneshot;
 
 use super::iptables_watch::Watch;
 use super::outlet::{Done, Print, SendError};
 use crate::iptables;
-use crate::metrics::Sent;
+use crate::metrics::{Metrics, Sent};
 
 /// A handle on the thread.
 pub(super) struct Iptables {
@@ -24,8 +27,8 @@ pub(super) struct Iptables {
 
 /// Who carries changes out.
 pub(super) enum Sink {
-    /// The programs of iptables; who else changes our rules is noticed.
-    Programs(iptables::Iptables, Watch),
+    /// The programs of iptables; who else changes our rules is noticed, and how many there are is counted.
+    Programs(iptables::Iptables, Watch, Metrics),
     /// Nobody: each change is printed. What is there is what was there at the start.
     DryRun(Print, Installed),
 }
@@ -111,7 +114,7 @@ impl Worker {
     fn read(&mut self) -> Result<&Installed, SendError> {
         let read = match &mut self.sink {
             Sink::DryRun(_, installed) => installed.clone(),
-            Sink::Programs(iptables, watch) => {
+            Sink::Programs(iptables, watch, _) => {
                 self.installed = None;
                 watch.reading();
                 iptables.read()?
@@ -132,21 +135,25 @@ impl Worker {
         let change = diff(&wanted, &installed);
         let summary = change.summary();
         if change.is_empty() {
+            self.sink.count(&wanted, &change);
             self.installed = Some(installed);
             return Ok(Made { sent: None, summary });
         }
-        let sent = self.send(&change)?;
+        let sent = self.sink.send(&change)?;
+        self.sink.count(&wanted, &change);
         self.installed = Some(Installed::from(wanted));
         Ok(Made { sent, summary })
     }
+}
 
+impl Sink {
     fn send(&mut self, change: &Change<'_>) -> Result<Option<Sent>, SendError> {
-        match &mut self.sink {
-            Sink::DryRun(print, _) => {
+        match self {
+            Self::DryRun(print, _) => {
                 print(change)?;
                 Ok(None)
             }
-            Sink::Programs(iptables, watch) => {
+            Self::Programs(iptables, watch, _) => {
                 let began = Instant::now();
                 watch.writing();
                 let applied = iptables.apply(change);
@@ -154,6 +161,19 @@ impl Worker {
                 let Summary { chains_added, chains_removed, rules_added, rules_removed } = change.summary();
                 let operations = chains_added + chains_removed + rules_added + rules_removed;
                 Ok(Some(Sent { operations, bytes: applied?, kernel: began.elapsed() }))
+            }
+        }
+    }
+
+    /// Tells how many rules there are by now, and how many of them a change has written.
+    fn count(&self, wanted: &Ruleset, change: &Change<'_>) {
+        let Self::Programs(_, _, metrics) = self else { return };
+        for family in Family::ALL {
+            for table in TableName::ALL {
+                let there = wanted.families.get(&family).and_then(|tables| tables.get(&table));
+                let changed = change.families.get(&family).and_then(|tables| tables.get(&table));
+                let (rules, written) = (there.map(Table::rules), changed.map(TableChange::rules_written));
+                metrics.iptables_synced(family, table, rules.unwrap_or(0), written.unwrap_or(0));
             }
         }
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, linear_buckets};
+use svcnat_rules::iptables::TableName;
 use svcnat_rules::net::Family;
 
 use super::exposition::Page;
@@ -29,7 +30,7 @@ pub(super) struct KubeProxy {
     pub(super) network_programming: Series<Family, Histogram>,
     pub(super) endpoint_changes: Changes,
     pub(super) service_changes: Changes,
-    pub(super) failures: Failures,
+    pub(super) of_mode: OfMode,
     pub(super) no_local_endpoints: Series<(Family, Scope), Gauge>,
     pub(super) healthz: Series<Status, Counter>,
     pub(super) livez: Series<Status, Counter>,
@@ -37,27 +38,41 @@ pub(super) struct KubeProxy {
     pub(super) conntrack_deleted: Series<Family, Counter>,
 }
 
-/// Changes that failed, in the terms of the mode.
+/// What kube-proxy counts in one mode only.
 #[derive(Debug)]
-pub(super) enum Failures {
-    Nftables { sync: Series<Family, Counter>, cleanup: Series<Family, Counter> },
-    Iptables { restore: Series<Family, Counter>, partial_restore: Series<Family, Counter> },
+pub(super) enum OfMode {
+    Nftables { sync_failures: Series<Family, Counter>, cleanup_failures: Series<Family, Counter> },
+    Iptables(Iptables),
 }
 
-impl Failures {
+#[derive(Debug)]
+pub(super) struct Iptables {
+    restore_failures: Series<Family, Counter>,
+    partial_restore_failures: Series<Family, Counter>,
+    rules: Series<(Family, TableName), Gauge>,
+    written: Series<(Family, TableName), Gauge>,
+}
+
+impl OfMode {
     fn of(mode: Mode) -> Self {
         let counters = || Series::new(Counter::default);
+        let gauges = || Series::new(Gauge::default);
         match mode {
-            Mode::Nftables => Self::Nftables { sync: counters(), cleanup: counters() },
-            Mode::Iptables => Self::Iptables { restore: counters(), partial_restore: counters() },
+            Mode::Nftables => Self::Nftables { sync_failures: counters(), cleanup_failures: counters() },
+            Mode::Iptables => Self::Iptables(Iptables {
+                restore_failures: counters(),
+                partial_restore_failures: counters(),
+                rules: gauges(),
+                written: gauges(),
+            }),
         }
     }
 
     pub(super) fn sync_failed(&self, full: bool) {
         let failures = match self {
-            Self::Nftables { sync, .. } => sync,
-            Self::Iptables { restore, .. } if full => restore,
-            Self::Iptables { partial_restore, .. } => partial_restore,
+            Self::Nftables { sync_failures, .. } => sync_failures,
+            Self::Iptables(iptables) if full => &iptables.restore_failures,
+            Self::Iptables(iptables) => &iptables.partial_restore_failures,
         };
         failures.each(|_, counter| {
             counter.inc();
@@ -65,38 +80,59 @@ impl Failures {
     }
 
     pub(super) fn cleanup_failed(&self, family: Family) {
-        if let Self::Nftables { cleanup, .. } = self {
-            cleanup.with(family, |counter| counter.inc());
+        if let Self::Nftables { cleanup_failures, .. } = self {
+            cleanup_failures.with(family, |counter| counter.inc());
+        }
+    }
+
+    pub(super) fn iptables_synced(&self, family: Family, table: TableName, rules: i64, written: i64) {
+        if let Self::Iptables(iptables) = self {
+            iptables.rules.with((family, table), |gauge| gauge.set(rules));
+            iptables.written.with((family, table), |gauge| gauge.set(written));
         }
     }
 
     fn encode(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         match self {
-            Self::Nftables { sync, cleanup } => {
+            Self::Nftables { sync_failures, cleanup_failures } => {
                 page.add(
                     "kubeproxy_sync_proxy_rules_nftables_sync_failures",
                     "Cumulative proxy nftables sync failures",
-                    sync,
+                    sync_failures,
                 )?;
                 page.add(
                     "kubeproxy_sync_proxy_rules_nftables_cleanup_failures",
                     "Cumulative proxy nftables cleanup failures",
-                    cleanup,
+                    cleanup_failures,
                 )
             }
-            Self::Iptables { restore, partial_restore } => {
-                page.add(
-                    "kubeproxy_sync_proxy_rules_iptables_restore_failures",
-                    "Cumulative proxy iptables restore failures",
-                    restore,
-                )?;
-                page.add(
-                    "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures",
-                    "Cumulative proxy iptables partial restore failures",
-                    partial_restore,
-                )
-            }
+            Self::Iptables(iptables) => iptables.encode(page),
         }
+    }
+}
+
+impl Iptables {
+    fn encode(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        page.add(
+            "kubeproxy_sync_proxy_rules_iptables_restore_failures",
+            "Cumulative proxy iptables restore failures",
+            &self.restore_failures,
+        )?;
+        page.add(
+            "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures",
+            "Cumulative proxy iptables partial restore failures",
+            &self.partial_restore_failures,
+        )?;
+        page.add(
+            "kubeproxy_sync_proxy_rules_iptables_total",
+            "Total number of iptables rules owned by kube-proxy",
+            &self.rules,
+        )?;
+        page.add(
+            "kubeproxy_sync_proxy_rules_iptables_last",
+            "Number of iptables rules written by kube-proxy in last sync",
+            &self.written,
+        )
     }
 }
 
@@ -143,7 +179,7 @@ impl KubeProxy {
             network_programming: Series::new(network_programming),
             endpoint_changes: Changes::default(),
             service_changes: Changes::default(),
-            failures: Failures::of(mode),
+            of_mode: OfMode::of(mode),
             no_local_endpoints: Series::new(Gauge::default),
             healthz: Series::new(Counter::default),
             livez: Series::new(Counter::default),
@@ -186,7 +222,7 @@ impl KubeProxy {
             "The last time proxy rules were successfully synced",
             &self.last_synced,
         )?;
-        self.failures.encode(page)
+        self.of_mode.encode(page)
     }
 
     fn encode_changes(&self, page: &mut Page<'_, '_>) -> fmt::Result {

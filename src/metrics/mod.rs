@@ -18,6 +18,7 @@ use exposition::Exposition;
 use kube_proxy::KubeProxy;
 use own::Own;
 use prometheus_client::registry::Registry;
+use svcnat_rules::iptables::TableName;
 use svcnat_rules::layout::Picking;
 use svcnat_rules::net::Family;
 
@@ -191,7 +192,13 @@ impl Metrics {
     /// A transaction was refused, or could not be sent; its changes are still pending. `full` is as in [`Synced`].
     pub fn sync_failed(&self, full: bool) {
         self.all.own.transaction_failures.inc();
-        self.all.kube_proxy.failures.sync_failed(full);
+        self.all.kube_proxy.of_mode.sync_failed(full);
+    }
+
+    /// A table of iptables has so many rules of ours, of which so many were written by the latest sync.
+    pub fn iptables_synced(&self, family: Family, table: TableName, rules: usize, written: usize) {
+        let of_mode = &self.all.kube_proxy.of_mode;
+        of_mode.iptables_synced(family, table, integer(rules), integer(written));
     }
 
     /// A change is in force, so long after it was read.
@@ -255,7 +262,7 @@ impl Metrics {
 
     /// Elements that a change has made stale could not be deleted from the tables.
     pub fn cleanup_failed(&self, family: Family) {
-        self.all.kube_proxy.failures.cleanup_failed(family);
+        self.all.kube_proxy.of_mode.cleanup_failed(family);
     }
 
     /// The state file was written, or could not be.

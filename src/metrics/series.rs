@@ -4,6 +4,7 @@ use std::fmt;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::{MetricType, TypedMetric};
+use svcnat_rules::iptables::TableName;
 use svcnat_rules::layout::Picking;
 use svcnat_rules::net::Family;
 
@@ -83,6 +84,28 @@ impl Label for (Family, Scope) {
             (Family::Ipv4, Scope::External) => &[("ip_family", "IPv4"), ("traffic_policy", "external")],
             (Family::Ipv6, Scope::Internal) => &[("ip_family", "IPv6"), ("traffic_policy", "internal")],
             (Family::Ipv6, Scope::External) => &[("ip_family", "IPv6"), ("traffic_policy", "external")],
+        }
+    }
+}
+
+impl Label for (Family, TableName) {
+    const ALL: &'static [Self] = &[
+        (Family::Ipv4, TableName::Mangle),
+        (Family::Ipv4, TableName::Filter),
+        (Family::Ipv4, TableName::Nat),
+        (Family::Ipv6, TableName::Mangle),
+        (Family::Ipv6, TableName::Filter),
+        (Family::Ipv6, TableName::Nat),
+    ];
+
+    fn labels(self) -> Labels {
+        match self {
+            (Family::Ipv4, TableName::Mangle) => &[("table", "mangle"), ("ip_family", "IPv4")],
+            (Family::Ipv4, TableName::Filter) => &[("table", "filter"), ("ip_family", "IPv4")],
+            (Family::Ipv4, TableName::Nat) => &[("table", "nat"), ("ip_family", "IPv4")],
+            (Family::Ipv6, TableName::Mangle) => &[("table", "mangle"), ("ip_family", "IPv6")],
+            (Family::Ipv6, TableName::Filter) => &[("table", "filter"), ("ip_family", "IPv6")],
+            (Family::Ipv6, TableName::Nat) => &[("table", "nat"), ("ip_family", "IPv6")],
         }
     }
 }

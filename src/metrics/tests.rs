@@ -45,14 +45,18 @@ fn busy() -> Metrics {
 }
 
 #[test]
-fn failures_are_told_in_the_terms_of_the_mode() {
+fn syncs_are_told_in_the_terms_of_the_mode() {
     let metrics = Metrics::of(Mode::Iptables);
     metrics.sync_failed(true);
     metrics.sync_failed(false);
     metrics.sync_failed(false);
     metrics.cleanup_failed(Family::Ipv4);
+    metrics.iptables_synced(Family::Ipv6, TableName::Nat, 30, 2);
     let text = metrics.text();
     for sample in [
+        r#"kubeproxy_sync_proxy_rules_iptables_total{table="nat",ip_family="IPv6"} 30"#,
+        r#"kubeproxy_sync_proxy_rules_iptables_last{table="nat",ip_family="IPv6"} 2"#,
+        r#"kubeproxy_sync_proxy_rules_iptables_total{table="nat",ip_family="IPv4"} 0"#,
         r#"kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family="IPv6"} 1"#,
         r#"kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total{ip_family="IPv4"} 2"#,
         "svcnat_transaction_failures_total 3",
@@ -141,18 +145,22 @@ fn families(text: &str) -> BTreeMap<&str, (&str, &str)> {
 
 #[test]
 fn a_dashboard_for_kube_proxy_finds_its_metrics() {
-    // From the reference of Kubernetes' metrics, v1.36: name, type, labels, help.
+    // From the reference of Kubernetes' metrics, v1.36: name, type, labels, help. Some are of one mode only.
     let reference = include_str!("kube-proxy.txt");
-    let text = Metrics::new().text();
-    let ours = families(&text);
-    for line in reference.lines() {
-        let [name, kind, labels, help] = line.splitn(4, '\t').collect::<Vec<_>>().try_into().unwrap();
-        assert_eq!(ours.get(name), Some(&(kind, help)), "{name}");
-        let labels: BTreeSet<&str> = labels.split(',').filter(|label| !label.is_empty()).collect();
-        assert_eq!(labels_of(&text, name), labels, "{name}");
+    for (mode, others) in [(Mode::Nftables, "_iptables_"), (Mode::Iptables, "_nftables_")] {
+        let text = Metrics::of(mode).text();
+        let ours = families(&text);
+        let mut expected = 0;
+        for line in reference.lines().filter(|line| !line.contains(others)) {
+            let [name, kind, labels, help] = line.splitn(4, '\t').collect::<Vec<_>>().try_into().unwrap();
+            assert_eq!(ours.get(name), Some(&(kind, help)), "{name}");
+            let labels: BTreeSet<&str> = labels.split(',').filter(|label| !label.is_empty()).collect();
+            assert_eq!(labels_of(&text, name), labels, "{name}");
+            expected += 1;
+        }
+        let known = ours.keys().filter(|name| name.starts_with("kubeproxy_")).count();
+        assert_eq!(known, expected, "a metric with kube-proxy's prefix that it does not have in this mode");
     }
-    let known = ours.keys().filter(|name| name.starts_with("kubeproxy_")).count();
-    assert_eq!(known, reference.lines().count(), "a metric with kube-proxy's prefix that it does not have");
 }
 
 /// The labels of all samples of a metric.

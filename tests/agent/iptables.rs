@@ -98,6 +98,45 @@ fn the_pages_tell_of_the_mode() {
     });
 }
 
+/// How many rules of ours a table has, and how many of them the latest sync has written, by the agent's metrics.
+fn counted(family: &str, table: &str) -> (f64, f64) {
+    let of = |name: &str| {
+        metric(&format!(
+            "kubeproxy_sync_proxy_rules_iptables_{name}{{table=\"{table}\",ip_family=\"{family}\"}}"
+        ))
+    };
+    (of("total"), of("last"))
+}
+
+#[test]
+fn rules_are_counted_by_table_as_kube_proxy_does() {
+    with_each_variant(|variant| {
+        let mut cluster = Cluster::of(dual_stack());
+        let agent = settled(variant, &cluster, &RARELY);
+        let tables = ["mangle", "filter", "nat"];
+        let there = |program: &str, table: &str| {
+            let saved = must(&format!("{program}-save"), &["-t", table]);
+            saved.lines().filter(|line| line.starts_with("-A") && line.contains("SVCNAT-")).count() as f64
+        };
+        let check = |what: &str, written: fn(f64, f64) -> bool| {
+            for (program, family) in programs(variant).into_iter().zip(["IPv4", "IPv6"]) {
+                for table in tables {
+                    let (total, last) = counted(family, table);
+                    assert_eq!(total, there(program, table), "{what}: {program} {table}");
+                    assert!(written(total, last), "{what}: {program} {table}: {last} of {total}");
+                }
+            }
+            counted("IPv4", "nat")
+        };
+        let (before, _) = check("the start", |total, last| total == last);
+        cluster.apply(slice("api", &["10.244.0.3", "10.244.1.3", "10.244.1.4", "10.244.1.5"]));
+        until_equal(&agent, variant, &cluster.objects);
+        agent.until("it is counted", || holds(counted("IPv4", "nat").0 != before, "it is not"));
+        let (_, last) = check("a backend more", |total, last| last < total || total == 0.0);
+        assert!(last > 0.0);
+    });
+}
+
 #[test]
 fn a_restart_with_an_unchanged_cluster_writes_nothing() {
     with_each_variant(|variant| {

@@ -85,6 +85,15 @@ pub struct Table {
     pub chains: BTreeMap<Name, Chain>,
 }
 
+impl Table {
+    /// How many rules of ours it has.
+    #[must_use]
+    pub fn rules(&self) -> usize {
+        let jumps = self.jumps.values().map(Vec::len);
+        jumps.chain(self.chains.values().map(|chain| chain.rules.len())).sum()
+    }
+}
+
 /// A chain of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chain {

@@ -92,6 +92,15 @@ impl Change<'_> {
     }
 }
 
+impl TableChange<'_> {
+    /// How many rules are written, be they new or there already.
+    #[must_use]
+    pub fn rules_written(&self) -> usize {
+        let inserted = self.edits.iter().filter(|edit| matches!(edit, Edit::Insert { .. }));
+        self.written.iter().map(|written| written.chain.rules.len()).sum::<usize>() + inserted.count()
+    }
+}
+
 impl Summary {
     /// Adds what else changes.
     pub fn add(&mut self, other: Self) {
