@@ -20,6 +20,7 @@ const PROXY_MODE: &str = "proxy_mode";
 pub struct ManifestOptions {
     /// A manifest, a folder of manifests (*.yaml, *.yml, *.json), or - for standard input; may be repeated
     ///
+    /// Hidden files of a folder are passed over.
     /// Services, EndpointSlices, Endpoints, Pods, Nodes and ServiceCIDRs are read, other kinds passed over. A Service
     /// without EndpointSlices gets its backends from the Pods that its selector matches.
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]

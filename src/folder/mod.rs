@@ -3,7 +3,8 @@
 //! inotify tells what was touched, and after a short quiet time the files that have changed are read again; what is told
 //! is the difference between the cluster before and after. Editors write in many ways (over the file, beside it and
 //! renamed, by links that are swapped, as ConfigMap volumes do with `..data`); all of them come down to a path that
-//! stands for another file afterwards, or for the same one with another stamp.
+//! stands for another file afterwards, or for the same one with another stamp. What they keep beside it meanwhile is hidden,
+//! and hidden files are no manifests.
 //!
 //! Rules made from half of the manifests would take Services down. So a file is not read while somebody writes it, and as
 //! long as anything cannot be read or understood (a folder without manifests included), it is reported and the last good

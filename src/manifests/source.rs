@@ -24,7 +24,7 @@ pub enum Source {
     /// Standard input.
     Stdin,
     /// A file, or a folder whose own files (not those of folders within) are read as far as they end in `.json`,
-    /// `.yaml` or `.yml`.
+    /// `.yaml` or `.yml` and do not begin with a dot.
     Path(PathBuf),
 }
 
@@ -65,9 +65,11 @@ pub fn files(path: &Path) -> Result<(Vec<PathBuf>, Vec<Note>), ManifestErrors> {
     Ok((files, others.iter().map(|path| Note::NotAFile(file_name(path))).collect()))
 }
 
-/// Whether a file in a folder is a manifest, by its name.
+/// Whether a file in a folder is a manifest, by its name. Hidden files are not, as for the kubelet: they are what editors and
+/// copying programs keep beside a file while they work, and links that lead nowhere among them (Emacs' `.#a.yaml`).
 pub(crate) fn has_manifest_name(path: &Path) -> bool {
-    ENDINGS.iter().any(|ending| path.extension() == Some(OsStr::new(ending)))
+    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !is_hidden && ENDINGS.iter().any(|ending| path.extension() == Some(OsStr::new(ending)))
 }
 
 /// Reads and parses everything that a source names.

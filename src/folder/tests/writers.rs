@@ -59,6 +59,22 @@ async fn a_file_may_be_written_in_many_ways() {
 }
 
 #[tokio::test]
+async fn what_is_kept_beside_a_file_while_it_is_edited_does_not_count() {
+    let place = folder(&[("a.yaml", &service("a", "10.0.0.1"))]);
+    let manifests = place.path().join("manifests");
+    let path = |name: &str| manifests.join(name);
+    let mut listener = Listener::start(&[&manifests], Pace::default()).await;
+    fs::write(path(".a.yaml"), service("a", "10.0.0.2")).unwrap();
+    fs::write(path(".half.yaml"), "kind: [").unwrap();
+    // Emacs' lock.
+    symlink("somebody@somewhere.1234:1", path(".#a.yaml")).unwrap();
+    listener.silence().await;
+    // Nothing in the folder is broken, so what is different is told.
+    fs::rename(path(".a.yaml"), path("a.yaml")).unwrap();
+    listener.until(&["a 10.0.0.2"]).await;
+}
+
+#[tokio::test]
 async fn a_file_is_not_read_while_somebody_writes_it() {
     let both = format!("{}---\n{}", service("a", "10.0.0.1"), service("b", "10.0.0.2"));
     let place = folder(&[("all.yaml", &both), ("c.yaml", &service("c", "10.0.0.3"))]);

@@ -62,6 +62,7 @@ fn a_folder_is_read_in_order_of_names_and_the_last_object_counts() {
     );
     folder.write("d.txt", "not a manifest");
     folder.write("e.yaml.bak", "not one either");
+    folder.write(".f.yaml", &service("hidden", "10.0.0.8"));
     fs::create_dir(folder.0.join("x.yaml")).unwrap();
     folder.write("x.yaml/f.yaml", &service("deep", "10.0.0.9"));
     let expected = "default/api [10.0.0.3]\ndefault/web [10.0.0.2]\n\
@@ -69,6 +70,7 @@ fn a_folder_is_read_in_order_of_names_and_the_last_object_counts() {
                     a.yaml:1: document 1: Service default/web: replaced by the one in b.yml:1: document 1";
     assert_eq!(folder.read(&[""]), expected);
     assert_eq!(folder.read(&["x.yaml"]), "default/deep [10.0.0.9]");
+    assert_eq!(folder.read(&[".f.yaml"]), "default/hidden [10.0.0.8]");
     assert_eq!(
         folder.read(&["b.yml", "a.yaml"]),
         "default/web [10.0.0.1]\nb.yml:1: document 1: Service default/web: replaced by the one in a.yaml:1: document 1"
