@@ -22,13 +22,7 @@ use common::{Result, page, sample};
 use options::Options;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("benchmark: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::end(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

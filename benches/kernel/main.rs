@@ -34,13 +34,7 @@ use report::Results;
 pub const LAYOUTS: [(&str, Layout); 2] = [("maps", Layout::Maps), ("chains", Layout::Chains)];
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("benchmark: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::end(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

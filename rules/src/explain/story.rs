@@ -114,6 +114,17 @@ pub(super) enum Ending {
     Elsewhere(Name, usize),
 }
 
+impl Ending {
+    /// The ending of a packet with this fate; `refused` says why it was dropped, or rejected in some way.
+    pub(super) fn of(fate: &Fate, refused: impl FnOnce(Option<Reject>) -> Self) -> Self {
+        match fate {
+            Fate::Delivered(_) => Self::Delivered,
+            Fate::Dropped { .. } => refused(None),
+            Fate::Rejected { how, .. } => refused(Some(*how)),
+        }
+    }
+}
+
 /// Tells the story of an outcome.
 pub(super) fn story(table: &Table, family: Family, packet: &Packet, traced: &TracedOutcome) -> Story {
     let mut teller = Teller::new(table, family, packet);
@@ -266,11 +277,7 @@ impl<'a> Teller<'a> {
         if let Some(Some(service)) = self.refused {
             self.story.service = Some(service.clone());
         }
-        self.story.ending = match fate {
-            Fate::Delivered(_) => Ending::Delivered,
-            Fate::Dropped { .. } => self.ending(None),
-            Fate::Rejected { how, .. } => self.ending(Some(*how)),
-        };
+        self.story.ending = Ending::of(fate, |how| self.ending(how));
         self.story
     }
 

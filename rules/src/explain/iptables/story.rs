@@ -172,11 +172,7 @@ impl<'a> Teller<'a> {
     }
 
     fn end(mut self, fate: &Fate) -> Story {
-        self.story.ending = match fate {
-            Fate::Delivered(_) => Ending::Delivered,
-            Fate::Dropped { .. } => self.ending(None),
-            Fate::Rejected { how, .. } => self.ending(Some(*how)),
-        };
+        self.story.ending = Ending::of(fate, |how| self.ending(how));
         self.story
     }
 
