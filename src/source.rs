@@ -6,6 +6,7 @@ use svcnat_rules::engine::Event;
 
 /// One thing that a source tells. A source sends these over a bounded channel, in the order in which they count.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all news are changes")]
 pub enum News {
     /// Something in the cluster is new, different or gone.
     Change(Change),

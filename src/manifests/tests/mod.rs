@@ -18,7 +18,7 @@ fn read_text(text: impl AsRef<[u8]>) -> Result<Manifests, ManifestErrors> {
     }
     let (cluster, more) = assemble(&objects, "n1");
     notes.extend(more);
-    Ok(Manifests { cluster, notes, ..Manifests::default() })
+    Ok(Manifests { cluster, notes })
 }
 
 /// The cluster of a text without errors.
