@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::{Complaint, LabelSelector, List, Status, WatchEvent};
+use super::{Complaint, FrontendConnections, LabelSelector, List, Status, WatchEvent};
 
 /// How long an answer may take; an agent that is alive lists 100,000 Services in a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ impl Client {
         namespace: Option<&str>,
         selector: Option<&LabelSelector>,
     ) -> Result<List<ServiceSummary>, Error> {
-        self.get(&services(namespace, selector, false))
+        self.get(&within("services", namespace, selector, false))
     }
 
     /// The backends of a Service.
@@ -99,6 +99,25 @@ impl Client {
     /// [`Error::NotFound`] where there is no such Service that wants rules; else see [`Error`].
     pub fn backends(&self, service: &ObjectName) -> Result<List<BackendSummary>, Error> {
         self.get(&format!("/v1/services/{service}/backends"))
+    }
+
+    /// The new connections of all frontends, or of those of a namespace's Services, without their backends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where the agent runs without `--counters`; else see [`Error`].
+    pub fn connections(&self, namespace: Option<&str>) -> Result<List<FrontendConnections>, Error> {
+        self.get(&within("connections", namespace, None, false))
+    }
+
+    /// The new connections of a Service's frontends and backends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where no rule serves such a Service, [`Error::Refused`] where the agent runs without `--counters`;
+    /// else see [`Error`].
+    pub fn service_connections(&self, service: &ObjectName) -> Result<List<FrontendConnections>, Error> {
+        self.get(&format!("/v1/services/{service}/connections"))
     }
 
     /// How the agent fares.
@@ -122,7 +141,8 @@ impl Client {
         mut each: impl FnMut(WatchEvent) -> bool,
     ) -> Result<(), Error> {
         self.runtime.block_on(async {
-            let mut lines = self.ask(&services(namespace, selector, true)).await?.into_data_stream();
+            let mut lines =
+                self.ask(&within("services", namespace, selector, true)).await?.into_data_stream();
             let mut rest: Vec<u8> = Vec::new();
             while let Some(bytes) = lines.next().await {
                 rest.extend_from_slice(&bytes.map_err(|error| self.unexpected(error.to_string()))?);
@@ -187,11 +207,11 @@ impl Client {
     }
 }
 
-/// The place of Services.
-fn services(namespace: Option<&str>, selector: Option<&LabelSelector>, watch: bool) -> String {
+/// The place of what there is of Services.
+fn within(what: &str, namespace: Option<&str>, selector: Option<&LabelSelector>, watch: bool) -> String {
     let mut query = Serializer::new(String::new());
     query.extend_pairs(namespace.map(|namespace| ("namespace", namespace)));
     query.extend_pairs(selector.map(|selector| ("labelSelector", selector.to_string())));
     query.extend_pairs(watch.then_some(("watch", "true")));
-    format!("/v1/services?{}", query.finish())
+    format!("/v1/{what}?{}", query.finish())
 }

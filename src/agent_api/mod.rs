@@ -5,13 +5,17 @@
 //! | `GET /v1/services` | [`List`] of [`ServiceSummary`], in the order of `namespace/name`; with `?namespace=NAME` only those in it, with `?labelSelector=SELECTOR` only those that a [`LabelSelector`] selects |
 //! | `GET /v1/services?watch=true` | the same as a stream of [`WatchEvent`], one a line, without end; a Service that is not selected any more is deleted to whoever watches |
 //! | `GET /v1/services/NAMESPACE/NAME/backends` | [`List`] of [`BackendSummary`] |
+//! | `GET /v1/connections` | [`List`] of [`FrontendConnections`], by Service, port and frontend; with `?namespace=NAME` only those in it |
+//! | `GET /v1/services/NAMESPACE/NAME/connections` | the same of one Service, with backends |
 //! | `GET /v1/status` | [`Status`] |
 //!
-//! Errors have a status code and a [`Complaint`]: 400 for what is no selector, 404 for what there is not, 503 while the agent has not been told yet
-//! all that exists. Commands print the same shapes with `-o json` and `-o yaml`. They are stable as those of
-//! [`svcnat_rules::describe`] are. A list of many Services is of several moments; each Service in it is of one.
+//! Errors have a status code and a [`Complaint`]: 400 for what is no selector, 404 for what there is not, 501 for connections where they
+//! are not counted, 503 while the agent has not been told yet all that exists. Commands print the same shapes with `-o json` and
+//! `-o yaml`. They are stable as those of [`svcnat_rules::describe`] are. A list of many Services is of several moments; each Service
+//! in it is of one.
 
 mod client;
+mod connections;
 mod selector;
 mod status;
 
@@ -19,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use svcnat_rules::describe::{BackendSummary, ServiceSummary};
 
 pub use client::{Client, Error};
+pub use connections::{BackendConnections, FrontendConnections};
 pub use selector::LabelSelector;
 pub use status::{Counts, LastSync, Repairs, State, Status};
 
@@ -34,7 +39,7 @@ pub const SOCKET: &str = "/run/svcnat/agent.sock";
 pub struct List<T> {
     /// [`API_VERSION`].
     pub api_version: String,
-    /// `ServiceList` or `BackendList`.
+    /// `ServiceList`, `BackendList` or `ConnectionList`.
     pub kind: String,
     /// What is listed.
     pub items: Vec<T>,
@@ -59,6 +64,14 @@ impl List<BackendSummary> {
     #[must_use]
     pub fn backends(items: Vec<BackendSummary>) -> Self {
         Self::new("BackendList", items)
+    }
+}
+
+impl List<FrontendConnections> {
+    /// A list of frontends with their connections.
+    #[must_use]
+    pub fn connections(items: Vec<FrontendConnections>) -> Self {
+        Self::new("ConnectionList", items)
     }
 }
 
