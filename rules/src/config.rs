@@ -23,6 +23,8 @@ pub struct Config {
     pub backend_comments: bool,
     /// How many clients the affinity map of each family can hold (`--affinity-size`).
     pub affinity_size: u32,
+    /// Whether the kernel counts new connections (`--counters`).
+    pub counters: bool,
 }
 
 impl Default for Config {
@@ -36,6 +38,7 @@ impl Default for Config {
             layout: Layout::Auto,
             backend_comments: false,
             affinity_size: 262_144,
+            counters: false,
         }
     }
 }

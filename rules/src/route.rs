@@ -44,13 +44,8 @@ impl<'a> Route<'a> {
     /// Whether any frontend sends connections to a pool that has backends.
     #[must_use]
     pub fn uses(&self, pool: Pool) -> bool {
-        let handlings: &[Handling] = match pool {
-            Pool::Cluster => {
-                &[Handling::Internal(Pool::Cluster), Handling::External, Handling::ExternalLocal]
-            }
-            Pool::Local => &[Handling::Internal(Pool::Local), Handling::ExternalLocal],
-        };
-        !self.backends(pool).is_empty() && self.has(handlings)
+        let leads_there = |frontend: &Frontend| frontend.handling.pools().contains(&pool);
+        !self.backends(pool).is_empty() && self.frontends.iter().any(leads_there)
     }
 
     /// Whether any frontend is handled in one of these ways.
@@ -169,6 +164,19 @@ pub enum Handling {
     /// From outside, `externalTrafficPolicy: Local`: a local backend, the source kept, and a drop where there is
     /// none; pods of the cluster and this node itself may use any backend.
     ExternalLocal,
+}
+
+impl Handling {
+    /// The backends that connections may be sent to.
+    #[must_use]
+    pub fn pools(self) -> &'static [Pool] {
+        match self {
+            Self::Reject | Self::Drop => &[],
+            Self::Internal(Pool::Cluster) | Self::External => &[Pool::Cluster],
+            Self::Internal(Pool::Local) => &[Pool::Local],
+            Self::ExternalLocal => &[Pool::Cluster, Pool::Local],
+        }
+    }
 }
 
 /// Which backends of a route.

@@ -10,10 +10,13 @@
 //! 8. DNAT can be reached only from `nat` chains at prerouting or output, masquerading only at postrouting, and a
 //!    rejection only at input, forward, output or prerouting, as the kernel demands.
 //! 9. A verdict, a rejection or NAT is the last expression of its rule.
+//! 10. Where connections are counted, every frontend has its counter, with the same name on it, and so has every backend that
+//!     it leads to; there is no counter without a frontend.
 //!
-//! The kernel would refuse most of these as well, but late, and without saying which Service is at fault.
+//! The kernel would refuse most of the others as well, but late, and without saying which Service is at fault.
 
 mod chains;
+mod counters;
 mod registers;
 mod sets;
 
@@ -71,6 +74,12 @@ pub enum Fault {
     /// Invariant 9.
     #[error("an expression follows one that ends the rule")]
     AfterEnd,
+    /// Invariant 10.
+    #[error("its connections are not counted, or for another Service")]
+    Uncounted,
+    /// Invariant 10.
+    #[error("it counts connections of no frontend")]
+    StrayCounter,
 }
 
 /// Checks all invariants; returns every violation, in the order of the ruleset.
@@ -83,6 +92,7 @@ pub fn verify(ruleset: &Ruleset) -> Vec<Violation> {
         chains::check(table, &mut report);
         registers::check(family, table, &mut report);
     }
+    counters::check(ruleset, &mut |family, place, fault| violations.push(Violation { family, place, fault }));
     violations
 }
 

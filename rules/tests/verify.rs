@@ -11,8 +11,8 @@ use svcnat_rules::layout::{Slots, set};
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
 use svcnat_rules::ruleset::{
-    BaseHook, Chain, ChainType, CmpOp, CtKey, DataType, Element, Expr, Header, Hook, LookupData, MetaKey,
-    Register, Reject, Rule, Ruleset, Set, SetDefinition, Table, Value, Verdict,
+    BaseHook, Chain, ChainType, CmpOp, CtKey, DataType, Element, Elements, Expr, Header, Hook, LookupData,
+    MetaKey, Register, Reject, Rule, Ruleset, Set, SetDefinition, Table, Value, Verdict,
 };
 use svcnat_rules::verify::{Fault, verify};
 
@@ -313,6 +313,58 @@ fn nothing_follows_the_end_of_a_rule() {
         check(|table| regular(table, "x", &[&exprs]), &[("rule 0 of chain x", Fault::AfterEnd)]);
         check(|table| regular(table, "x", &[&end]), &[]);
     }
+}
+
+/// Breaks a ruleset that counts and expects to hear of it.
+#[track_caller]
+fn check_counters(broken: impl Fn(&mut Table), expected: &[(&str, Fault)]) {
+    for layout in LAYOUTS {
+        let service = build::service("shop/web").cluster_ip("10.96.0.1").tcp(80).node_port(30_080);
+        let world = build::world().service(service).slice(tcp_slice("shop/web", [here("10.244.0.2")]));
+        let config = Config { layout, counters: true, ..world.config.clone() };
+        let mut ruleset = compile(&world.cluster, &config, &Slots::default()).ruleset;
+        assert_eq!(verify(&ruleset), []);
+        broken(ruleset.tables.get_mut(&Family::Ipv4).unwrap());
+        let found = verify(&ruleset).into_iter().map(|violation| (violation.place, violation.fault));
+        let expected = expected.iter().map(|(place, fault)| ((*place).to_owned(), fault.clone()));
+        assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{layout:?}");
+    }
+}
+
+#[test]
+fn where_connections_are_counted_every_frontend_and_backend_is() {
+    let frontend = || Value::from_bytes(&[10, 96, 0, 1, 6, 0, 0, 0, 0, 80, 0, 0]);
+    let of_frontend = "element 0a6000010600000000500000 of frontends";
+    let stray = || Value::from_bytes(&[10, 96, 0, 9, 6, 0, 0, 0, 0, 80, 0, 0]);
+    let counted = || Element::key_only().with_comment(name("shop/web"));
+    check_counters(
+        |table| drop(elements(table, set::FRONTEND_CONNECTIONS).remove(&frontend())),
+        &[(of_frontend, Fault::Uncounted)],
+    );
+    check_counters(
+        |table| {
+            let other = Element::key_only().with_comment(name("shop/other"));
+            elements(table, set::FRONTEND_CONNECTIONS).insert(frontend(), other);
+        },
+        &[(of_frontend, Fault::Uncounted)],
+    );
+    check_counters(
+        |table| *elements(table, set::BACKEND_CONNECTIONS) = Elements::new(),
+        &[(&format!("backend 10.244.0.2:8080 of {of_frontend}"), Fault::Uncounted)],
+    );
+    check_counters(
+        |table| *elements(table, set::NODE_PORT_FRONTEND_CONNECTIONS) = Elements::new(),
+        &[("element 0600000075800000 of node-port-frontends", Fault::Uncounted)],
+    );
+    check_counters(
+        |table| drop(elements(table, set::FRONTEND_CONNECTIONS).insert(stray(), counted())),
+        &[("element 0a6000090600000000500000 of frontend-connections", Fault::StrayCounter)],
+    );
+    let pair = stray().field(&[10, 244, 0, 2]).field(&[31, 144]);
+    check_counters(
+        |table| drop(elements(table, set::BACKEND_CONNECTIONS).insert(pair.clone(), Element::key_only())),
+        &[("element 0a60000906000000005000000af400021f900000 of backend-connections", Fault::StrayCounter)],
+    );
 }
 
 proptest! {

@@ -108,6 +108,11 @@ pub struct RuleOptions {
     /// [default: 262144]
     #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..))]
     affinity_size: Option<u32>,
+    /// Let the kernel count new connections, by frontend and by backend
+    ///
+    /// Each frontend and each backend has an element more, which is looked up for the first packet of each connection.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    counters: Option<bool>,
 }
 
 /// What becomes of connections to endpoints that are gone.
@@ -190,6 +195,7 @@ impl RuleOptions {
         flags.svcnat.layout = self.layout.as_ref().map(value_name);
         flags.svcnat.backend_comments = self.backend_comments;
         flags.svcnat.affinity_size = self.affinity_size;
+        flags.svcnat.counters = self.counters;
     }
 }
 

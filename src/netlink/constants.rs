@@ -148,6 +148,12 @@ pub mod elem {
     pub const EXPRESSIONS: u16 = 11;
 }
 
+/// `enum nft_counter_attributes`.
+pub mod counter {
+    pub const NAME: &str = "counter";
+    pub const PACKETS: u16 = 2;
+}
+
 /// `enum nft_data_attributes`, `enum nft_verdict_attributes`, `enum nft_verdicts`.
 pub mod data {
     pub const VALUE: u16 = 1;

@@ -8,7 +8,7 @@ use svcnat_rules::ruleset::{
 
 use super::attr;
 use super::constants::{chain as chain_number, rule as rule_number, set as set_number};
-use super::element::kernel_len;
+use super::element::{counter_packets, kernel_len};
 use super::encode::flags;
 use super::expr::decode_all;
 use super::handle;
@@ -71,12 +71,16 @@ fn definition(body: &[u8], kernel_flags: u32) -> Option<SetDefinition> {
         set_number::TIMEOUT,
         set_number::GC_INTERVAL,
         set_number::OBJ_TYPE,
-        set_number::EXPR,
         set_number::EXPRESSIONS,
     ];
     if foreign.into_iter().any(|kind| attr::find(body, kind).is_some()) {
         return None;
     }
+    let counter = match attr::find(body, set_number::EXPR) {
+        None => false,
+        Some(expression) if counter_packets(expression).is_some() => true,
+        Some(_) => return None,
+    };
     let definition = SetDefinition {
         key: fields(body, set_number::KEY_TYPE, set_number::KEY_LEN)?,
         data: match attr::find_u32(body, set_number::DATA_TYPE) {
@@ -87,6 +91,7 @@ fn definition(body: &[u8], kernel_flags: u32) -> Option<SetDefinition> {
         interval: kernel_flags & set_number::FLAG_INTERVAL != 0,
         dynamic: kernel_flags & set_number::FLAG_EVAL != 0,
         size: attr::find(body, set_number::DESC).and_then(|desc| attr::find_u32(desc, set_number::DESC_SIZE)),
+        counter,
     };
     // Whatever else the flags say is none of ours.
     (flags(&definition) == kernel_flags).then_some(definition)

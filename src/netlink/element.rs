@@ -11,7 +11,7 @@ use svcnat_rules::ruleset::{
 
 use super::attr::{self, attrs, nest, put, put_str};
 use super::batch::Builder;
-use super::constants::{NFTA_LIST_ELEM, data, elem, msg, nlm};
+use super::constants::{NFTA_LIST_ELEM, counter, data, elem, msg, nlm, rule};
 use super::error::EncodeError;
 use super::expr::{verdict_code, verdict_from_code};
 use super::message::{self, Message};
@@ -148,16 +148,40 @@ impl Names {
     }
 }
 
-/// The elements in a message of a dump; `None` for one that none of ours is like.
+/// The elements in a message of a dump; `None` for one that none of ours is like. `counted` says whether those of the set
+/// have counters, whose counts are not read.
 pub fn read_elements<'a>(
     message: &Message<'a>,
     names: &'a mut Names,
+    counted: bool,
 ) -> impl Iterator<Item = Option<(Value, Element)>> + use<'a> {
-    let list = attr::find(message.body(), elem::LIST_ELEMENTS).unwrap_or_default();
-    attrs(list).map(|element| read_element(element.data, names))
+    elements(message).map(move |element| read_element(element, names, counted))
 }
 
-fn read_element(bytes: &[u8], names: &mut Names) -> Option<(Value, Element)> {
+/// The elements in a message as they are.
+pub fn elements<'a>(message: &Message<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let list = attr::find(message.body(), elem::LIST_ELEMENTS).unwrap_or_default();
+    attrs(list).map(|element| element.data)
+}
+
+/// The key, the comment and the count of an element that has a counter.
+#[must_use]
+pub fn read_count(element: &[u8]) -> Option<(Value, Option<&str>, u64)> {
+    let key = read_value(attr::find(element, elem::KEY)?)?;
+    let comment = attr::find(element, elem::USERDATA).and_then(userdata::read_comment);
+    Some((key, comment, counter_packets(attr::find(element, elem::EXPR)?)?))
+}
+
+/// How many packets a counter has counted; `None` for another expression.
+#[must_use]
+pub fn counter_packets(expression: &[u8]) -> Option<u64> {
+    if attr::find_str(expression, rule::EXPR_NAME)? != counter::NAME {
+        return None;
+    }
+    attr::find_u64(attr::find(expression, rule::EXPR_DATA)?, counter::PACKETS)
+}
+
+fn read_element(bytes: &[u8], names: &mut Names, counted: bool) -> Option<(Value, Element)> {
     let mut key = None;
     let mut element = Element::default();
     for attribute in attrs(bytes) {
@@ -167,6 +191,9 @@ fn read_element(bytes: &[u8], names: &mut Names) -> Option<(Value, Element)> {
             elem::DATA => element.data = read_data(attribute.data, names)?,
             elem::USERDATA => element.comment = userdata::read_comment(attribute.data).map(Name::from),
             elem::FLAGS if attribute.data.iter().any(|byte| *byte != 0) => return None,
+            elem::EXPR if counted => {
+                counter_packets(attribute.data)?;
+            }
             elem::TIMEOUT | elem::EXPR | elem::OBJREF | elem::EXPRESSIONS => return None,
             _ => {}
         }

@@ -239,6 +239,9 @@ fn encode_set(
         let lengths: Vec<u8> = key.iter().filter_map(|field| u8::try_from(field.byte_len()).ok()).collect();
         set = set.with_field_lengths(&lengths);
     }
+    if definition.counter {
+        set = set.with_counter();
+    }
     Ok(set)
 }
 

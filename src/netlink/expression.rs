@@ -29,6 +29,7 @@ pub enum Kind {
     Masquerade,
     Reject,
     Dynset,
+    Counter,
 }
 
 impl Kind {
@@ -49,6 +50,7 @@ impl Kind {
             Self::Masquerade => c"masq",
             Self::Reject => c"reject",
             Self::Dynset => c"dynset",
+            Self::Counter => c"counter",
         }
     }
 

@@ -13,7 +13,7 @@ use nftnl::{MsgType, NlMsg, nftnl_sys as sys};
 use svcnat_rules::net::Family;
 
 use super::constants::msg;
-use super::expression::{Expression, ExpressionRef};
+use super::expression::{Expression, ExpressionRef, Kind};
 use super::message::{self, family_number};
 
 /// An attribute's number as the functions take it; the constants are wider than their use.
@@ -242,6 +242,22 @@ impl Set {
                 attr(sys::NFTNL_SET_DESC_CONCAT),
                 array.as_ptr().cast(),
                 16,
+            )
+        });
+        self
+    }
+
+    /// Gives each element a counter, as one expression of the set, which is how nft sends a lone one.
+    pub fn with_counter(self) -> Self {
+        let counter = Expression::new(Kind::Counter).into_raw();
+        // SAFETY: both objects are live; the counter belongs to nothing else, and the set frees it. Of an expression no length
+        // is asked.
+        copied(unsafe {
+            sys::nftnl_set_set_data(
+                self.raw.as_ptr(),
+                attr(sys::NFTNL_SET_EXPR),
+                counter.as_ptr().cast_const().cast(),
+                0,
             )
         });
         self

@@ -204,7 +204,7 @@ mod tests {
                     let _ = attr::find_u64(attribute.data, 2);
                 }
                 let _ = crate::netlink::label::describe(&message, Some(24), &[]);
-                let _ = crate::netlink::element::read_elements(&message, &mut Names::default()).count();
+                let _ = crate::netlink::element::read_elements(&message, &mut Names::default(), true).count();
                 let _ = crate::netlink::decode::set(message.body());
                 let _ = crate::netlink::decode::chain(message.body());
                 let _ = crate::netlink::decode::rule(&message);

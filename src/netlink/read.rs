@@ -15,7 +15,7 @@ use super::error::{Error, explain};
 use super::label::Object;
 use super::message::{self, Message, Messages, Reply, family_number, nft_type};
 use super::socket::Transport;
-use super::{Netlink, attr, decode, read_slots};
+use super::{Netlink, attr, decode, read_keys, read_slots};
 
 /// How often a dump that others' changes made worthless is repeated.
 const ATTEMPTS: u32 = 10;
@@ -137,15 +137,15 @@ impl<T: Transport> Netlink<T> {
         if answer != Answer::Complete {
             return Ok(answer);
         }
-        // Maps of slots come last: the keys of the others are the beginnings of theirs.
-        let (with_slots, others): (Vec<Name>, Vec<Name>) = installed
-            .sets
-            .iter()
-            // The elements of a dynamic set are the packet path's.
-            .filter(|(_, set)| set.definition.as_ref().is_some_and(|definition| !definition.dynamic))
-            .map(|(name, _)| name.clone())
-            .partition(|name| installed.sets.get(name).is_some_and(|set| prefix(set).is_some()));
-        for name in others.iter().chain(&with_slots) {
+        // The elements of a dynamic set are the packet path's.
+        let is_ours =
+            |set: &InstalledSet| set.definition.as_ref().is_some_and(|definition| !definition.dynamic);
+        let ours = installed.sets.iter().filter(|(_, set)| is_ours(set));
+        // The keys of maps of slots follow from others', and those of sets that count from both.
+        let mut names: Vec<(bool, bool, Name)> =
+            ours.map(|(name, set)| (counts_packets(set), prefix(set).is_some(), name.clone())).collect();
+        names.sort_unstable();
+        for (_, _, name) in &names {
             let large = counts.get(name).filter(|count| **count >= read_slots::WORTHWHILE);
             let answer = match large {
                 Some(&count) => self.read_large_set(family, name, count, installed)?,
@@ -166,6 +166,14 @@ impl<T: Transport> Netlink<T> {
         count: usize,
         installed: &mut InstalledTable,
     ) -> Result<Answer, Error> {
+        if let Some(keys) = read_keys::keys_of(name, installed).filter(|keys| keys.len() == count)
+            && let Some(elements) = self.read_keys(family, name, &keys)?
+        {
+            if let Some(set) = installed.sets.get_mut(name) {
+                set.elements = elements;
+            }
+            return Ok(Answer::Complete);
+        }
         if let Some(prefix) = installed.sets.get(name).and_then(prefix) {
             let others = installed.sets.values().filter(|other| is_map_of(other, prefix));
             let prefixes = others.flat_map(|other| other.elements.keys());
@@ -186,10 +194,11 @@ impl<T: Transport> Netlink<T> {
         installed: &mut InstalledTable,
     ) -> Result<Answer, Error> {
         let Some(set) = installed.sets.get_mut(name) else { return Ok(Answer::Complete) };
+        let counted = counts_packets(set);
         for _ in 0..ATTEMPTS {
             let mut found = Vec::new();
             let mut foreign = false;
-            let answer = self.dump_elements(family, name, |element| match element {
+            let answer = self.dump_elements(family, name, counted, |element| match element {
                 Some(element) => found.push(element),
                 None => foreign = true,
             })?;
@@ -215,6 +224,7 @@ impl<T: Transport> Netlink<T> {
         &mut self,
         family: Family,
         set: &Name,
+        counted: bool,
         mut each: impl FnMut(Option<(Value, Element)>),
     ) -> Result<Answer, Error> {
         let of_set = |out: &mut Vec<u8>| {
@@ -223,7 +233,7 @@ impl<T: Transport> Netlink<T> {
         };
         let mut names = Names::default();
         self.request(msg::GETSETELEM, nlm::F_DUMP, Some(family), of_set, |message| {
-            read_elements(message, &mut names).for_each(&mut each);
+            read_elements(message, &mut names, counted).for_each(&mut each);
         })
     }
 
@@ -279,6 +289,11 @@ fn prefix(set: &InstalledSet) -> Option<&[DataType]> {
         (DataType::Slot, prefix) => Some(prefix),
         _ => None,
     }
+}
+
+/// Whether its elements count.
+fn counts_packets(set: &InstalledSet) -> bool {
+    set.definition.as_ref().is_some_and(|definition| definition.counter)
 }
 
 /// Whether this is a verdict map with these keys: the frontends, each of which is led to the chain that picks its slot.

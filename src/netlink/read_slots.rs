@@ -99,7 +99,7 @@ impl<T: Transport> Netlink<T> {
                         }
                         continue;
                     }
-                    for element in read_elements(&message, &mut names) {
+                    for element in read_elements(&message, &mut names, false) {
                         let Some(element) = element else { return Ok(None) };
                         found.push(element);
                     }

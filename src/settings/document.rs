@@ -134,6 +134,10 @@ pub struct SvcnatConfiguration {
     pub affinity_size: Option<u32>,
     /// Whether elements of the layout `maps` name the Pod.
     pub backend_comments: Option<bool>,
+    /// Whether the kernel counts new connections.
+    pub counters: Option<bool>,
+    /// How many series each metric of counted connections has.
+    pub counters_series: Option<usize>,
     /// `auto`, `chains` or `maps`.
     pub layout: Option<String>,
     /// `auto` or `never`.

@@ -138,6 +138,9 @@ pub enum Reason {
         /// The other key.
         option: String,
     },
+    /// What only another mode can do.
+    #[error("needs mode {}; in the other one, nothing is counted", .0.name())]
+    NeedsMode(super::Mode),
     /// No name for the node.
     #[error("the node's name is empty; give the Node's name")]
     NoName,

@@ -173,6 +173,8 @@ static FLAGS: &[(&str, &str)] = &[
     ("oomScoreAdj", "oom-score-adj"),
     ("affinitySize", "affinity-size"),
     ("backendComments", "backend-comments"),
+    ("counters", "counters"),
+    ("countersSeries", "counters-series"),
     ("layout", "layout"),
     ("ownTables", "own-tables"),
     ("resetDeadConnections", "reset-dead-connections"),

@@ -74,6 +74,9 @@ pub struct Settings {
     pub state_file: Option<PathBuf>,
     /// Whether the tables belong to the agent's process (`ownTables`).
     pub own_tables: OwnTables,
+    /// How many frontends and how many backends have a series of their own in the metrics of counted connections
+    /// (`countersSeries`); 0 for no such metrics.
+    pub counters_series: usize,
 }
 
 /// The packet filter that is programmed.

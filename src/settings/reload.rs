@@ -41,6 +41,7 @@ impl Settings {
             ("oomScoreAdj", self.oom_score_adj != new.oom_score_adj),
             ("logging.verbosity", self.verbosity != new.verbosity),
             ("resetDeadConnections", self.reset_dead_connections != new.reset_dead_connections),
+            ("countersSeries", self.counters_series != new.counters_series),
         ];
         let changed = |keys: &[(&'static str, bool)]| {
             keys.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
@@ -64,12 +65,13 @@ impl Settings {
         settings
     }
 
-    /// Where node ports are served by default, and the section of the file that is read, depend on the mode, so what the
-    /// file says of them counts together with its mode.
+    /// Where node ports are served by default, the section of the file that is read, and whether connections can be counted
+    /// depend on the mode, so what the file says of them counts together with its mode.
     fn keep_what_the_mode_decides(&self, settings: &mut Self) {
         settings.rules.node_port_addresses.clone_from(&self.rules.node_port_addresses);
         settings.rules.masquerade_all = self.rules.masquerade_all;
         settings.rules.masquerade_bit = self.rules.masquerade_bit;
+        settings.rules.counters = self.rules.counters;
         settings.sync_period = self.sync_period;
         settings.min_sync_period = self.min_sync_period;
     }
@@ -132,6 +134,7 @@ mod tests {
         check(|new| new.oom_score_adj = 7, &["oomScoreAdj"], &[]);
         check(|new| new.verbosity = 4, &["logging.verbosity"], &[]);
         check(|new| new.reset_dead_connections = true, &["resetDeadConnections"], &[]);
+        check(|new| new.counters_series = 7, &["countersSeries"], &[]);
         check(|new| new.rules.node_name = Name::from("new"), &[], &["hostnameOverride"]);
         check(|new| new.client.kubeconfig = Some("/x".into()), &[], &["clientConnection.kubeconfig"]);
         check(|new| new.client.qps = 1.0, &[], &["clientConnection.qps"]);

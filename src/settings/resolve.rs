@@ -97,6 +97,7 @@ impl Resolver {
             reset_dead_connections: svcnat.reset_dead_connections.unwrap_or(false),
             state_file: text(svcnat.state_file.as_ref()).map(PathBuf::from),
             own_tables: self.own_tables(svcnat),
+            counters_series: svcnat.counters_series.unwrap_or(500),
         }
     }
 
@@ -261,6 +262,10 @@ impl Resolver {
         if affinity_size == 0 {
             self.problem("affinitySize", Reason::Zero);
         }
+        let counters = svcnat.counters.unwrap_or(default.counters);
+        if counters && back_end.mode == Mode::Iptables {
+            self.problem("counters", Reason::NeedsMode(Mode::Nftables));
+        }
         Config {
             node_name: self.node_name(kube_proxy),
             detect_local: self.detect_local(kube_proxy),
@@ -281,6 +286,7 @@ impl Resolver {
             },
             backend_comments: svcnat.backend_comments.unwrap_or(default.backend_comments),
             affinity_size,
+            counters,
         }
     }
 

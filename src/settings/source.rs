@@ -170,6 +170,8 @@ impl SvcnatConfiguration {
         Self {
             affinity_size: self.affinity_size.or(other.affinity_size),
             backend_comments: self.backend_comments.or(other.backend_comments),
+            counters: self.counters.or(other.counters),
+            counters_series: self.counters_series.or(other.counters_series),
             layout: self.layout.or(other.layout),
             own_tables: self.own_tables.or(other.own_tables),
             reset_dead_connections: self.reset_dead_connections.or(other.reset_dead_connections),

@@ -97,6 +97,8 @@ impl Settings {
         SvcnatConfiguration {
             affinity_size: Some(self.rules.affinity_size),
             backend_comments: Some(self.rules.backend_comments),
+            counters: Some(self.rules.counters),
+            counters_series: Some(self.counters_series),
             layout: Some(layout.to_owned()),
             own_tables: Some(own_tables.to_owned()),
             reset_dead_connections: Some(self.reset_dead_connections),

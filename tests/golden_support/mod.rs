@@ -98,6 +98,8 @@ impl Case {
         let text = self.options_text()?;
         let words = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
         let head = ["case", "-f"].map(str::to_owned);
+        // Mode iptables counts nothing.
+        let words = words.filter(|word| more.is_empty() || *word != "--counters");
         let words = words.chain(more.iter().copied()).map(str::to_owned);
         let arguments = head.into_iter().chain([manifests.display().to_string()]).chain(words);
         Options::try_parse_from(arguments).map_err(|error| error.to_string())

@@ -78,7 +78,8 @@ fn sets_of_others_have_no_definition() {
     check("set s { type ipv4_addr; flags constant; elements = { 10.0.0.1 } }");
     check("set s { type ipv4_addr; policy memory; }");
     check("set s { type ipv4_addr; gc-interval 5s; flags timeout, dynamic; }");
-    check("set s { type ipv4_addr; counter; elements = { 10.0.0.1 } }");
+    check("set s { type ipv4_addr; limit rate 1/second; elements = { 10.0.0.1 } }");
+    check("set s { type ipv4_addr; counter limit rate 1/second; elements = { 10.0.0.1 } }");
     check("set s { type ipv4_addr; elements = { 10.0.0.1, * } }");
     check("map s { type ipv4_addr : counter; elements = { 10.0.0.1 : \"n\" } }");
     check("map s { type ipv4_addr : mark; elements = { 10.0.0.1 : 1 } }");

@@ -7,7 +7,7 @@ use svcnat::netlink::{Error, Netlink, Options, Socket, Transport};
 use svcnat_rules::installed::Installed;
 use svcnat_rules::net::{Family, Protocol};
 use svcnat_rules::ruleset::{
-    Chain, DataType, Element, Elements, Ruleset, Set, SetDefinition, Table, Value, Verdict,
+    Chain, DataType, Element, ElementData, Elements, Ruleset, Set, SetDefinition, Table, Value, Verdict,
 };
 
 use crate::namespace::{build, in_fresh_namespace, send, without_handles};
@@ -61,7 +61,29 @@ fn table(backends: impl Iterator<Item = u32>) -> Table {
     };
     add("frontends", SetDefinition::verdict_map(&FRONTEND), frontends);
     let key = [&FRONTEND[..], &[DataType::Slot]].concat();
-    add("slots", SetDefinition::map(&key, &[DataType::Ipv4Addr, DataType::InetService]), slots);
+    add("backends", SetDefinition::map(&key, &[DataType::Ipv4Addr, DataType::InetService]), slots);
+    table
+}
+
+/// The same with the sets that count.
+fn table_that_counts(backends: impl Iterator<Item = u32>) -> Table {
+    let mut table = table(backends);
+    let elements = |set: &str| &table.sets[set].elements;
+    let named = |key: &Value| (key.clone(), Element::key_only().with_comment("shop/web".into()));
+    let own: Elements = elements("frontends").keys().map(named).collect();
+    let pair = |(key, element): (&Value, &Element)| {
+        let ElementData::Value(backend) = &element.data else { panic!("a map of backends") };
+        let (frontend, _) = key.as_bytes().split_last_chunk::<4>().unwrap();
+        (Value::from_bytes(&[frontend, backend.as_bytes()].concat()), Element::key_only())
+    };
+    let pairs: Elements = elements("backends").iter().map(pair).collect();
+    let key = [&FRONTEND[..], &[DataType::Ipv4Addr, DataType::InetService]].concat();
+    for (name, key, elements) in
+        [("frontend-connections", &FRONTEND[..], own), ("backend-connections", &key, pairs)]
+    {
+        let set = Set { elements, ..Set::new(SetDefinition::counting_set(key)) };
+        table.sets.insert(name.into(), set);
+    }
     table
 }
 
@@ -100,7 +122,7 @@ fn slots_are_asked_for_by_their_keys() {
 fn slots_that_do_not_follow_from_the_frontends_are_found_by_a_dump() {
     fn spoiled(spoil: impl FnOnce(&mut Elements)) -> Table {
         let mut table = table((0..1_000).map(|_| 10));
-        spoil(&mut table.sets.get_mut("slots").unwrap().elements);
+        spoil(&mut table.sets.get_mut("backends").unwrap().elements);
         table
     }
     let at = |number, slot| frontend(number).slot(slot);
@@ -108,4 +130,31 @@ fn slots_that_do_not_follow_from_the_frontends_are_found_by_a_dump() {
     check("a frontend that is not there", spoiled(|slots| drop(slots.insert(at(1_000, 0), backend(0)))), 2);
     check("a slot beyond the last", spoiled(|slots| drop(slots.insert(at(7, 12), backend(12)))), 2);
     check("a slot that is missing", spoiled(|slots| drop(slots.remove(&at(7, 3)))), 2);
+}
+
+#[test]
+fn counters_are_asked_for_by_their_keys() {
+    let frontends = "a dump of the frontends, and of their counters";
+    check(frontends, table_that_counts((0..1_000).map(|_| 10)), 2);
+    check("all by their keys but the frontends", table_that_counts((0..5_000).map(|_| 1)), 1);
+}
+
+#[test]
+fn counters_that_do_not_follow_from_the_rest_are_found_by_a_dump() {
+    fn spoiled(spoil: impl FnOnce(&mut Elements)) -> Table {
+        let mut table = table_that_counts((0..1_000).map(|_| 10));
+        spoil(&mut table.sets.get_mut("backend-connections").unwrap().elements);
+        table
+    }
+    let pair = |backend: u32| {
+        let address = IpAddr::V4(Ipv4Addr::from(0x0a80_0000 + backend));
+        frontend(7).addr(address).port(8080)
+    };
+    check("one too many", spoiled(|pairs| drop(pairs.insert(pair(77), Element::key_only()))), 3);
+    check("one missing", spoiled(|pairs| drop(pairs.remove(&pair(3)))), 3);
+    let replace = |pairs: &mut Elements| {
+        pairs.remove(&pair(3));
+        pairs.insert(pair(77), Element::key_only());
+    };
+    check("another one", spoiled(replace), 3);
 }

@@ -100,6 +100,9 @@ fn everything(family: Family) -> Table {
         ],
     );
     add("addresses", SetDefinition::set(&[address]), vec![(bytes(1), Element::key_only())]);
+    let counted =
+        vec![(bytes(1), Element::key_only().with_comment(comment())), (bytes(2), Element::key_only())];
+    add("counted", SetDefinition::counting_set(&[address]), counted);
     add(
         "ports",
         SetDefinition::map(&[DataType::InetService], &[DataType::InetProto]),

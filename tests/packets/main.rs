@@ -5,6 +5,7 @@
 
 mod affinity;
 mod changes;
+mod counters;
 mod differential;
 mod frontends;
 mod manifests;

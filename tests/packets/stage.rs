@@ -245,6 +245,11 @@ fn hint(node: &Node, variant: &str) -> Result<()> {
 
 /// Applies objects on one node, and once more, which must change nothing.
 pub fn apply(node: &Node, name: &str, layout: &str, objects: &[Value]) -> Result<()> {
+    apply_with(node, name, layout, objects, &[])
+}
+
+/// The same with more flags.
+pub fn apply_with(node: &Node, name: &str, layout: &str, objects: &[Value], flags: &[&str]) -> Result<()> {
     let pod_cidrs = Family::ALL.map(|family| node.pod_cidr(family));
     let mut all = vec![manifests::node(name, addresses(node), &pod_cidrs)];
     all.extend_from_slice(objects);
@@ -258,7 +263,7 @@ pub fn apply(node: &Node, name: &str, layout: &str, objects: &[Value]) -> Result
     let svcnat = || -> Result<String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_svcnat"));
         command.args(["apply", "-f", "-", "--hostname-override", name]);
-        command.args(way).args(["--nodeport-addresses", "primary"]);
+        command.args(way).args(["--nodeport-addresses", "primary"]).args(flags);
         command.args(["--cluster-cidr", "10.244.0.0/16,fd00:10:244::/48"]);
         command.args(["--service-cluster-ip-range", "10.96.0.0/16,fd00:10:96::/112"]);
         node.succeed(&mut command, &manifests)

@@ -46,14 +46,14 @@ fn rules() -> impl Strategy<Value = Config> {
         cidrs().prop_map(NodePortAddresses::Cidrs),
     ];
     let layout = prop_oneof![Just(Layout::Auto), Just(Layout::Chains), Just(Layout::Maps)];
-    let rest = (any::<bool>(), 0..32_u8, any::<bool>(), 1..=u32::MAX);
+    let rest = (any::<bool>(), 0..32_u8, any::<bool>(), 1..=u32::MAX, any::<bool>());
     (name(), detect_local, node_ports, layout, rest).prop_map(
         |(
             node_name,
             detect_local,
             node_port_addresses,
             layout,
-            (all, masquerade_bit, comments, affinity_size),
+            (all, masquerade_bit, comments, affinity_size, counters),
         )| Config {
             node_name,
             detect_local,
@@ -63,6 +63,7 @@ fn rules() -> impl Strategy<Value = Config> {
             layout,
             backend_comments: comments,
             affinity_size,
+            counters,
         },
     )
 }
@@ -111,11 +112,13 @@ prop_compose! {
         servers in (server(), server(), any::<bool>()),
         periods in (1..u64::from(u32::MAX), 0..=100_u32),
         rest in (-1000..=1000, any::<u32>(), any::<bool>(), path(), any::<bool>()),
+        counters_series in any::<u32>(),
     ) -> Settings {
         let sync_period = Duration::from_nanos(periods.0);
         Settings {
             mode: if rest.4 { Mode::Iptables } else { Mode::Nftables },
-            rules,
+            // Only nftables counts.
+            rules: Config { counters: rules.counters && !rest.4, ..rules },
             node_address,
             client,
             healthz: servers.0,
@@ -129,6 +132,7 @@ prop_compose! {
             reset_dead_connections: rest.2,
             state_file: rest.3,
             own_tables: if rest.4 { OwnTables::Auto } else { OwnTables::Never },
+            counters_series: usize::try_from(counters_series).unwrap(),
         }
     }
 }

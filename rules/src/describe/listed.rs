@@ -125,8 +125,9 @@ impl Found {
     }
 }
 
-/// Parts `namespace/name/port`; the port is empty where it has no name.
-fn service_port(text: &str) -> Option<(ObjectName, Name)> {
+/// Parts `namespace/name/port`, what comments name frontends by; the port is empty where it has no name.
+#[must_use]
+pub fn service_port(text: &str) -> Option<(ObjectName, Name)> {
     let (namespace, rest) = text.split_once('/')?;
     let (name, port) = rest.split_once('/').unwrap_or((rest, ""));
     Some((ObjectName::new(namespace, name), Name::from(port)))

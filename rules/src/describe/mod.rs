@@ -8,10 +8,12 @@
 
 mod backend;
 mod cluster;
+mod counted;
 mod listed;
 mod service;
 
 pub use backend::{BackendSummary, Use, backends};
 pub use cluster::{backends_of, services};
-pub use listed::Listed;
+pub use counted::{Counted, counted};
+pub use listed::{Listed, service_port};
 pub use service::{BackendCount, ConflictSummary, PortSummary, ServiceSummary, service};

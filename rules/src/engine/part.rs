@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{Engine, Event};
 use crate::cluster::Cluster;
 use crate::compile::{Conflict, fold};
-use crate::layout::{Fragment, FrontendKey, Picking};
+use crate::describe::Counted;
+use crate::layout::{self, Fragment, FrontendKey, Picking};
 use crate::name::ObjectName;
 use crate::route::ServicePortName;
 use crate::ruleset::Ruleset;
@@ -98,6 +99,25 @@ impl Engine {
             (winner != loser).then_some(Conflict { frontend, winner, loser })
         };
         wanted.filter_map(lost).collect()
+    }
+
+    /// What is counted of a Service, where connections are: the frontends that it has got, with their backends. `None` where
+    /// there is no such Service.
+    #[must_use]
+    pub fn counted(&self, name: &ObjectName) -> Option<Vec<Counted>> {
+        self.entries.get(name)?.service.as_deref()?;
+        let mut counted = Vec::new();
+        for route in self.routes(name) {
+            for frontend in &route.frontends {
+                let key =
+                    FrontendKey { family: route.family, at: frontend.at, protocol: route.port.protocol };
+                if self.claims.winner(&key).is_some_and(|winner| winner.service_port() == route.port) {
+                    let backends = layout::backends(&route, frontend).collect();
+                    counted.push(Counted { frontend: key, port: route.port.port.clone(), backends });
+                }
+            }
+        }
+        Some(counted)
     }
 
     /// How much there is, in constant time.

@@ -219,9 +219,12 @@ impl Frontend {
     }
 }
 
-/// Reads `address . protocol . port`, or `protocol . port` in the maps of node ports.
-pub(crate) fn read_key(family: Family, set: &str, key: &Value) -> Option<FrontendKey> {
-    if matches!(set, set::NODE_PORT_FRONTENDS | set::NODE_PORT_NO_ENDPOINTS) {
+/// Reads `address . protocol . port`, or `protocol . port` in the sets of node ports.
+#[must_use]
+pub fn read_key(family: Family, set: &str, key: &Value) -> Option<FrontendKey> {
+    let of_node_ports =
+        [set::NODE_PORT_FRONTENDS, set::NODE_PORT_NO_ENDPOINTS, set::NODE_PORT_FRONTEND_CONNECTIONS];
+    if of_node_ports.contains(&set) {
         let (protocol, port) = read_port(key.as_bytes())?;
         return Some(FrontendKey { family, at: FrontendAddress::NodePort(port), protocol });
     }

@@ -31,7 +31,8 @@ mod way;
 
 pub use change::Looked;
 pub use endpoints::Endpoints;
-pub(crate) use frontends::read_key;
+pub use frontends::read_key;
 pub use frontends::{Client, Frontend, Frontends};
 pub use judge::{Flow, Judge, Remembered};
 pub use node_ports::node_port_addresses;
+pub use value::read_backend;

@@ -22,7 +22,8 @@ pub(super) fn read_port(bytes: &[u8]) -> Option<(Protocol, NonZeroU16)> {
 }
 
 /// Reads `address . port`, the data of a map of backends.
-pub(super) fn read_backend(family: Family, bytes: &[u8]) -> Option<SocketAddr> {
+#[must_use]
+pub fn read_backend(family: Family, bytes: &[u8]) -> Option<SocketAddr> {
     let (address, rest) = take_address(family, bytes)?;
     let &[high, low, ..] = rest else { return None };
     Some(SocketAddr::new(address, u16::from_be_bytes([high, low])))

@@ -15,13 +15,21 @@ pub struct FrontendKey {
     pub protocol: Protocol,
 }
 
-/// The key of a frontend in the sets that hold frontends.
-pub(super) fn key(route: &Route<'_>, at: FrontendAddress) -> Value {
-    let protocol = route.port.protocol;
-    match at {
-        FrontendAddress::Address(address, port) => {
-            Value::new().addr(address).protocol(protocol).port(port.get())
+impl FrontendKey {
+    /// The key of the frontend in the sets that hold frontends.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        let protocol = self.protocol;
+        match self.at {
+            FrontendAddress::Address(address, port) => {
+                Value::new().addr(address).protocol(protocol).port(port.get())
+            }
+            FrontendAddress::NodePort(port) => Value::new().protocol(protocol).port(port.get()),
         }
-        FrontendAddress::NodePort(port) => Value::new().protocol(protocol).port(port.get()),
     }
+}
+
+/// The key of a route's frontend in the sets that hold frontends.
+pub(super) fn key(route: &Route<'_>, at: FrontendAddress) -> Value {
+    FrontendKey { family: route.family, at, protocol: route.port.protocol }.value()
 }

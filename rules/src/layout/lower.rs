@@ -1,6 +1,7 @@
 //! What lowering a route has in common in all layouts: claims of frontends, checks of sources, refusals, hairpins.
 
 use super::chains;
+use super::counting;
 use super::fragment::{Claim, ElementAt, Fragment};
 use super::frontend::{self, FrontendKey};
 use super::lowering::Lowering;
@@ -98,6 +99,9 @@ impl Lowering<'_> {
         if let Some(sources) = &frontend.sources {
             elements.push(self.at(SetName::SourceRestricted, key.clone(), Element::key_only()));
             elements.extend(without_nested(sources).map(|range| self.allowed(&key, range)));
+        }
+        if self.view.config.counters {
+            counting::count(self, frontend, &key, &mut elements);
         }
         if let (FrontendKind::ClusterIp, FrontendAddress::Address(address, _)) = (frontend.kind, frontend.at)
         {

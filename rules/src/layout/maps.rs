@@ -63,16 +63,13 @@ pub(super) fn serve(
         size: size(slotted.backends(pool)),
     };
     let local_size = (!slotted.local.is_empty()).then(|| size(&slotted.local));
-    let (chain, pools): (SharedChain, &[Pool]) = match frontend.handling {
-        Handling::Internal(pool) => (
-            SharedChain::Pick(picker(pool)),
-            if pool == Pool::Cluster { &[Pool::Cluster] } else { &[Pool::Local] },
-        ),
+    let pools = frontend.handling.pools();
+    let chain = match frontend.handling {
+        Handling::Internal(pool) => SharedChain::Pick(picker(pool)),
         Handling::ExternalLocal => {
-            let every = picker(Pool::Cluster);
-            (SharedChain::ExternalLocal { every, local: local_size }, &[Pool::Cluster, Pool::Local])
+            SharedChain::ExternalLocal { every: picker(Pool::Cluster), local: local_size }
         }
-        _ => (SharedChain::External(picker(Pool::Cluster)), &[Pool::Cluster]),
+        _ => SharedChain::External(picker(Pool::Cluster)),
     };
     let family = lowering.route.family;
     lowering

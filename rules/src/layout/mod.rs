@@ -4,6 +4,7 @@
 //! base chains, shared chains, declarations of sets. It names no Service and no backend.
 
 mod chains;
+mod counting;
 mod external;
 mod fragment;
 mod frontend;
@@ -29,6 +30,7 @@ pub use set_name::SetName;
 pub use shared_chain::{DRAWS, Picker, SharedChain};
 pub use slots::{PoolSlots, Previous, Slots};
 
+pub(crate) use counting::backends;
 pub(crate) use lower::lower;
 pub(crate) use names::{
     chain, comment, is_external_chain, picks_local, service_of_chain, service_of_element,

@@ -34,6 +34,14 @@ pub mod set {
     pub const HAIRPIN: &str = "hairpin";
     /// Client and frontend -> backend, written by the packet path.
     pub const AFFINITY: &str = "affinity";
+    /// Address frontends, each with a counter of new connections.
+    pub const FRONTEND_CONNECTIONS: &str = "frontend-connections";
+    /// Node ports, each with a counter of new connections.
+    pub const NODE_PORT_FRONTEND_CONNECTIONS: &str = "node-port-frontend-connections";
+    /// Address frontends with each of their backends and a counter of new connections.
+    pub const BACKEND_CONNECTIONS: &str = "backend-connections";
+    /// Node ports with each of their backends and a counter of new connections.
+    pub const NODE_PORT_BACKEND_CONNECTIONS: &str = "node-port-backend-connections";
 
     const STICKY: &str = "sticky-";
     const STICKY_NODE_PORTS: &str = "sticky-node-ports-";
@@ -79,6 +87,7 @@ pub(crate) mod chain {
     pub const CHECK_ENDPOINTS: &str = "check-endpoints";
     pub const CHECK_SOURCES: &str = "check-sources";
     pub const CHECK_CLUSTER_IPS: &str = "check-cluster-ips";
+    pub const COUNT_CONNECTION: &str = "count-connection";
 }
 
 const SERVICE: &str = "service-";

@@ -34,6 +34,8 @@ const FILTER: i32 = 0;
 const SRCNAT: i32 = 100;
 /// Sources are checked just before destination NAT, where the packet still names its frontend.
 const BEFORE_DSTNAT: i32 = DSTNAT - 10;
+/// Connections are counted just before source NAT: whoever translates the source ends the hook for all behind.
+const BEFORE_SRCNAT: i32 = SRCNAT - 1;
 
 const FRONTEND: [Field; 3] = [Field::Destination, Field::L4Proto, Field::DestinationPort];
 const NODE_PORT: [Field; 2] = [Field::L4Proto, Field::DestinationPort];
@@ -97,6 +99,16 @@ fn sets(view: View<'_>, family: Family, needs: &ProgramNeeds) -> BTreeMap<Name, 
         let affinity =
             SetDefinition { dynamic: true, size, ..SetDefinition::map(&key, &[address, InetService]) };
         sets.push((set::AFFINITY.to_owned(), affinity));
+    }
+    if view.config.counters {
+        for (name, key) in [
+            (set::FRONTEND_CONNECTIONS, frontend.as_slice()),
+            (set::NODE_PORT_FRONTEND_CONNECTIONS, &node_port),
+            (set::BACKEND_CONNECTIONS, &[address, InetProto, InetService, address, InetService]),
+            (set::NODE_PORT_BACKEND_CONNECTIONS, &[InetProto, InetService, address, InetService]),
+        ] {
+            sets.push((name.to_owned(), SetDefinition::counting_set(key)));
+        }
     }
     for (seconds, _) in &needs.affinity {
         sets.push((set::sticky(*seconds), SetDefinition::set(&frontend)));
@@ -163,6 +175,12 @@ impl Program<'_> {
         if !self.needs.affinity.is_empty() {
             chains.push((chain::REMEMBER_CLIENT, None, self.remember_client()));
             chains.push(("nat-input", nat(Hook::Input, SRCNAT), vec![self.remember()]));
+        }
+        if self.config().counters {
+            let count = || vec![self.rule().translated().jump(chain::COUNT_CONNECTION)];
+            chains.push((chain::COUNT_CONNECTION, None, self.count_connection()));
+            chains.push(("count-input", nat(Hook::Input, BEFORE_SRCNAT), count()));
+            chains.push(("count-postrouting", nat(Hook::Postrouting, BEFORE_SRCNAT), count()));
         }
         chains
     }
@@ -315,5 +333,29 @@ impl Program<'_> {
         // A Service's port may be the number of another one's node port. The address decides, as it does among frontends,
         // so its timeout comes last.
         node_ports.chain(addresses).collect()
+    }
+
+    /// After DNAT the packet carries its backend, and connection tracking knows its frontend. A rule counts on both: where
+    /// there is no such pair, somebody else has translated the packet.
+    fn count_connection(&self) -> Vec<Rule> {
+        let [address, protocol, port] = ORIGINAL_FRONTEND;
+        let (to_address, to_port) = (Field::Destination, Field::DestinationPort);
+        let count = |of, frontend: (&[Field], &str), pair: (&[Field], &str)| {
+            // nft loads a listing of such a rule only where the protocol is known.
+            let rule = self.rule().port_not_zero(of).in_set(pair.0, pair.1).in_set(frontend.0, frontend.1);
+            rule.verdict(Verdict::Return)
+        };
+        let addresses = Protocol::ALL.map(|of| {
+            let pair = [address, protocol, port, to_address, to_port];
+            let frontend = (&ORIGINAL_FRONTEND[..], set::FRONTEND_CONNECTIONS);
+            count(of, frontend, (&pair[..], set::BACKEND_CONNECTIONS))
+        });
+        let node_ports = Protocol::ALL.map(|of| {
+            let pair = [protocol, port, to_address, to_port];
+            let frontend = (&ORIGINAL_NODE_PORT[..], set::NODE_PORT_FRONTEND_CONNECTIONS);
+            count(of, frontend, (&pair[..], set::NODE_PORT_BACKEND_CONNECTIONS))
+        });
+        // A Service's port may be the number of another one's node port. The address decides, as it does among frontends.
+        addresses.into_iter().chain(node_ports).collect()
     }
 }

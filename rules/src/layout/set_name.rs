@@ -20,6 +20,10 @@ pub enum SetName {
     SourceRestricted,
     SourceAllowed,
     Hairpin,
+    FrontendConnections,
+    NodePortFrontendConnections,
+    BackendConnections,
+    NodePortBackendConnections,
     /// See [`set::sticky`].
     Sticky(u32),
     /// See [`set::sticky_node_ports`].
@@ -43,6 +47,10 @@ impl SetName {
             Self::SourceRestricted => set::SOURCE_RESTRICTED,
             Self::SourceAllowed => set::SOURCE_ALLOWED,
             Self::Hairpin => set::HAIRPIN,
+            Self::FrontendConnections => set::FRONTEND_CONNECTIONS,
+            Self::NodePortFrontendConnections => set::NODE_PORT_FRONTEND_CONNECTIONS,
+            Self::BackendConnections => set::BACKEND_CONNECTIONS,
+            Self::NodePortBackendConnections => set::NODE_PORT_BACKEND_CONNECTIONS,
             Self::Sticky(seconds) => return Cow::Owned(set::sticky(seconds)),
             Self::StickyNodePorts(seconds) => return Cow::Owned(set::sticky_node_ports(seconds)),
         })

@@ -41,12 +41,18 @@ pub(super) fn write_definition(
         write!(out, "{before}size {size}{after}")?;
     }
     let flags = match (definition.interval, definition.dynamic) {
-        (false, false) => return Ok(()),
+        (false, false) => "",
         (true, false) => "interval",
         (false, true) => "dynamic,timeout",
         (true, true) => "interval,dynamic,timeout",
     };
-    write!(out, "{before}flags {flags}{after}")
+    if !flags.is_empty() {
+        write!(out, "{before}flags {flags}{after}")?;
+    }
+    if definition.counter {
+        write!(out, "{before}counter{after}")?;
+    }
+    Ok(())
 }
 
 fn write_types(out: &mut impl Write, types: &[DataType], family: Family, by_example: bool) -> fmt::Result {

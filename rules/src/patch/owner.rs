@@ -54,11 +54,15 @@ fn subject(name: &str) -> Subject {
         | set::BACKENDS
         | set::LOCAL_BACKENDS
         | set::SOURCE_RESTRICTED
-        | set::SOURCE_ALLOWED => Subject::Address,
+        | set::SOURCE_ALLOWED
+        | set::FRONTEND_CONNECTIONS
+        | set::BACKEND_CONNECTIONS => Subject::Address,
         set::NODE_PORT_FRONTENDS
         | set::NODE_PORT_NO_ENDPOINTS
         | set::NODE_PORT_BACKENDS
-        | set::NODE_PORT_LOCAL_BACKENDS => Subject::NodePort,
+        | set::NODE_PORT_LOCAL_BACKENDS
+        | set::NODE_PORT_FRONTEND_CONNECTIONS
+        | set::NODE_PORT_BACKEND_CONNECTIONS => Subject::NodePort,
         set::CLUSTER_IPS | set::HAIRPIN => Subject::Shared,
         set::NODE_PORT_IPS | set::AFFINITY => Subject::Program,
         name if set::is_sticky(name) => Subject::Address,
@@ -88,7 +92,7 @@ pub(super) struct ProgramChains(Table);
 
 impl ProgramChains {
     pub(super) fn new() -> Self {
-        let config = Config::default();
+        let config = Config { counters: true, ..Config::default() };
         let affinity = [(0, Protocol::Tcp)].into();
         let needs = ProgramNeeds { affinity, ..ProgramNeeds::default() };
         Self(program(View { config: &config, node: None }, Family::Ipv4, &needs))
@@ -169,6 +173,8 @@ mod tests {
         check("services", Owner::Program);
         check("nat-postrouting", Owner::Program);
         check("remember-client", Owner::Program);
+        check("count-connection", Owner::Program);
+        check("count-postrouting", Owner::Program);
         for name in ["pick-", "pick-x", "pick-local-", "external-4", "external-local-x-pick-4", "my-pick-4"] {
             check(name, Owner::NotOurs);
         }
@@ -195,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_set_of_ours_is_known_by_its_name() {
-        let config = Config::default();
+        let config = Config { counters: true, ..Config::default() };
         for picking in [Picking::Chains, Picking::Maps] {
             let affinity = [(60, Protocol::Tcp), (10_800, Protocol::Udp)].into();
             let needs = ProgramNeeds { picking, affinity, ..ProgramNeeds::default() };

@@ -33,13 +33,28 @@ pub struct SetDefinition {
     pub dynamic: bool,
     /// `size`: how many elements it may hold.
     pub size: Option<u32>,
+    /// `counter`: each element counts the packets that find it. The counts are the kernel's and no part of the ruleset.
+    pub counter: bool,
 }
 
 impl SetDefinition {
     /// A plain set.
     #[must_use]
     pub fn set(key: &[DataType]) -> Self {
-        Self { key: key.to_vec(), data: SetData::None, interval: false, dynamic: false, size: None }
+        Self {
+            key: key.to_vec(),
+            data: SetData::None,
+            interval: false,
+            dynamic: false,
+            size: None,
+            counter: false,
+        }
+    }
+
+    /// A set that counts how often each element is found.
+    #[must_use]
+    pub fn counting_set(key: &[DataType]) -> Self {
+        Self { counter: true, ..Self::set(key) }
     }
 
     /// A verdict map.

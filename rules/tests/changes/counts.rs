@@ -62,6 +62,11 @@ fn slice(service: u32, backends: &[u32]) -> Event {
 
 /// An engine with so many Services of three backends each, 1, 2 and 3.
 fn engine(layout: Layout, services: u32) -> Engine {
+    engine_with(Config { layout, ..Config::default() }, services)
+}
+
+/// The same with these options.
+fn engine_with(config: Config, services: u32) -> Engine {
     let mut cluster = Cluster::default();
     for number in 0..services {
         cluster.services.insert(service(number).name, service(number));
@@ -69,7 +74,7 @@ fn engine(layout: Layout, services: u32) -> Engine {
             cluster.slices.insert(name, slice);
         }
     }
-    let config = Config { layout, node_name: Name::from("here"), ..Config::default() };
+    let config = Config { node_name: Name::from("here"), ..config };
     Engine::load(cluster, config, &Slots::default()).0
 }
 
@@ -136,4 +141,27 @@ fn labels_change_no_rule() {
         assert_eq!(engine.service(&named(5)).map(|(known, _)| known), Some(&labelled("db")));
         assert!(engine.update([Event::Service(labelled("db"))]).services.is_empty(), "as they are already");
     }
+}
+
+#[test]
+fn counting_costs_an_element_for_each_frontend_and_backend_that_comes_or_goes() {
+    let config = |layout| Config { layout, counters: true, ..Config::default() };
+    let engines = &mut [10, 10_000].map(|services| engine_with(config(Layout::Maps), services));
+    check(engines, "nothing", &[slice(5, &[1, 2, 3])], "unchanged");
+    check(engines, "a backend is replaced", &[slice(5, &[1, 2, 4])], "elements +2 -2");
+    check(engines, "a backend comes", &[slice(5, &[1, 2, 3, 4])], "elements +2");
+    check(engines, "one that was not the last goes", &[slice(5, &[2, 3, 4])], "elements +1 -3");
+    let new = 20_000;
+    let comes = [Event::Service(service(new)), slice(new, &[1, 2, 3])];
+    check(engines, "a Service comes", &comes, "elements +9");
+    check(engines, "a Service goes", &[Event::ServiceGone(service(new).name)], "elements -9");
+    // The frontend's own stays.
+    check(engines, "the last backend goes", &[slice(5, &[])], "elements +2 -7");
+    let engines = &mut [10, 10_000].map(|services| engine_with(config(Layout::Chains), services));
+    check(
+        engines,
+        "a backend is replaced",
+        &[slice(5, &[1, 2, 4])],
+        "chains flushed 1, rules +3, elements +1 -1",
+    );
 }

@@ -99,6 +99,14 @@ fn sets(b: Build) -> std::collections::BTreeMap<Name, Set> {
         ("affinity", affinity, vec![]),
         ("backends", slots, vec![slot(0), slot(1), slot(256)]),
         ("cluster-ips", SetDefinition::set(&[address]), keys(vec![addr(first), addr(second)])),
+        (
+            "counted",
+            SetDefinition::counting_set(&frontend),
+            vec![
+                (tcp(first), Element::key_only().with_comment(comment())),
+                (tcp(second), Element::key_only()),
+            ],
+        ),
         ("frontends", SetDefinition::verdict_map(&frontend), commented),
         (
             "hairpin",

@@ -95,7 +95,16 @@ fn nft_lists_what_the_script_declares() {
         for (name, set) in &table.sets {
             has(&format!("{name} {{ type"));
             for (key, element) in &set.elements {
-                has(&nft::format_element(&set.definition, key, element));
+                let element = nft::format_element(&set.definition, key, element);
+                let counted =
+                    [" comment", " :"].map(|behind| element.find(behind)).into_iter().flatten().min();
+                match set.definition.counter {
+                    true => {
+                        let (key, rest) = element.split_at(counted.unwrap_or(element.len()));
+                        has(&format!("{key} counter packets 0 bytes 0{rest}"));
+                    }
+                    false => has(&element),
+                }
             }
         }
         for (name, hook) in base_chains() {
@@ -107,6 +116,7 @@ fn nft_lists_what_the_script_declares() {
         }
         has("size 262144 flags dynamic,timeout");
         has("flags interval");
+        has("inet_service counter elements");
     }
 }
 

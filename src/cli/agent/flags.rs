@@ -107,6 +107,10 @@ struct ProcessFlags {
     /// Whether nobody else can change the tables while the agent runs [default: auto]
     #[arg(long, value_enum)]
     own_tables: Option<OwnTablesOption>,
+    /// With --counters: how many frontends, and how many backends, have a series of their own in the metrics; 0 for no such
+    /// metrics [default: 500]
+    #[arg(long, value_name = "SERIES")]
+    counters_series: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -201,6 +205,7 @@ impl ProcessFlags {
         flags.svcnat.reset_dead_connections = self.connections.reset_dead_connections;
         flags.svcnat.state_file.clone_from(&self.state_file);
         flags.svcnat.own_tables = self.own_tables.as_ref().map(value_name);
+        flags.svcnat.counters_series = self.counters_series;
     }
 }
 

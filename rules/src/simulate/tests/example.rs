@@ -225,6 +225,7 @@ pub fn affinity() -> SetDefinition {
         interval: false,
         dynamic: true,
         size: Some(262_144),
+        counter: false,
     }
 }
 

@@ -76,13 +76,16 @@ fn service_cidrs() -> impl Strategy<Value = Vec<Cidr>> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    // Fields that only say how the rules are written keep their defaults: they must not change any verdict.
-    (detect_local(), pool::rarely(), node_port_addresses(), select(&[14_u8, 0, 31][..])).prop_map(
-        |(detect_local, masquerade_all, node_port_addresses, masquerade_bit)| Config {
+    // Fields that only say how the rules are written keep their defaults: they must not change any verdict. Nor does counting,
+    // which has elements of its own for all that comes and goes.
+    let bits = select(&[14_u8, 0, 31][..]);
+    (detect_local(), pool::rarely(), node_port_addresses(), bits, any::<bool>()).prop_map(
+        |(detect_local, masquerade_all, node_port_addresses, masquerade_bit, counters)| Config {
             node_name: Name::from(THIS_NODE),
             detect_local,
             masquerade_all,
             masquerade_bit,
+            counters,
             node_port_addresses,
             ..Config::default()
         },
