@@ -8,6 +8,7 @@ pub mod agent;
 pub mod agent_api;
 pub mod cli;
 mod compiler;
+pub mod connections;
 pub mod conntrack;
 pub mod convert;
 pub mod folder;

@@ -9,6 +9,7 @@ mod backoff;
 mod chronicle;
 mod cleaner;
 mod config;
+mod connections;
 mod error;
 mod iptables;
 mod iptables_watch;
@@ -117,6 +118,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let (asker, questions, watchers) = Asker::new();
     let state_file = settings.state_file.clone().filter(|_| !dry);
     let saver = state_file.map(|path| Saver::new(path, metrics.clone(), asker.clone()));
+    if !dry {
+        metrics.set_refresh(connections::refresh(&metrics, asker.clone()));
+    }
     let _socket = socket.filter(|_| !dry).and_then(|path| listen_on_socket(&path, asker));
     let observers = Observers::new(metrics.clone(), health_checks, reporter, &settings);
     let (disturbance_sender, disturbances) = mpsc::channel(1);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use svcnat_rules::cluster::Cluster;
 use svcnat_rules::compile::Conflict;
 use svcnat_rules::config::Config;
-use svcnat_rules::describe::{self, BackendSummary, ServiceSummary};
+use svcnat_rules::describe::{self, BackendSummary, Counted, ServiceSummary};
 use svcnat_rules::engine::Engine;
 use svcnat_rules::layout::Picking;
 use svcnat_rules::name::ObjectName;
@@ -33,6 +33,26 @@ pub(super) enum Question {
     Status(oneshot::Sender<Status>),
     /// What is known of a few Services behind a name, to be kept; behind the last one, of the node.
     Known(Option<ObjectName>, oneshot::Sender<Option<Known>>),
+    /// What is counted of these Services, as far as they are known.
+    Counted(Vec<ObjectName>, oneshot::Sender<Result<Counting, NotCounted>>),
+}
+
+/// What the kernel counts.
+#[derive(Debug)]
+pub(super) struct Counting {
+    /// How many series each metric of it has.
+    pub(super) series: usize,
+    /// The frontends and backends of the Services that were asked for.
+    pub(super) services: Vec<(ObjectName, Vec<Counted>)>,
+}
+
+/// Why nothing is told of what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotCounted {
+    /// Connections are not counted.
+    Off,
+    /// Not all that exists has been told yet, or the agent ends.
+    NotYet,
 }
 
 /// What is known of a few Services, with the name of the last one; behind the end, what is known of the node.
@@ -94,7 +114,20 @@ impl Facts<'_> {
             Question::Known(after, reply) => {
                 drop(reply.send(self.engine.map(|engine| self.known(engine, after.as_ref()))));
             }
+            Question::Counted(names, reply) => drop(reply.send(self.counting(names))),
         }
+    }
+
+    fn counting(&self, names: Vec<ObjectName>) -> Result<Counting, NotCounted> {
+        if !self.settings.rules.counters {
+            return Err(NotCounted::Off);
+        }
+        let engine = self.engine.ok_or(NotCounted::NotYet)?;
+        let services = names.into_iter().filter_map(|name| {
+            let counted = engine.counted(&name)?;
+            Some((name, counted))
+        });
+        Ok(Counting { series: self.settings.counters_series, services: services.collect() })
     }
 
     fn page(&self, engine: &Engine, after: Option<&ObjectName>) -> Page {
@@ -209,6 +242,11 @@ impl Asker {
         let (reply, answer) = oneshot::channel();
         self.questions.blocking_send(Question::Known(after, reply)).ok()?;
         answer.blocking_recv().ok().flatten()
+    }
+
+    /// What is counted of some Services.
+    pub(super) async fn counted(&self, names: Vec<ObjectName>) -> Result<Counting, NotCounted> {
+        self.ask(|reply| Question::Counted(names, reply)).await.unwrap_or(Err(NotCounted::NotYet))
     }
 
     /// The Services that updates touch from now on.

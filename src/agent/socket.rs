@@ -23,6 +23,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
+use super::connections;
 use super::listing::{self, Filter};
 use super::questions::Asker;
 use crate::agent_api::{Complaint, LabelSelector, List};
@@ -120,6 +121,8 @@ fn router(asker: Asker) -> Router {
     Router::new()
         .route("/v1/services", get(services))
         .route("/v1/services/{namespace}/{name}/backends", get(backends))
+        .route("/v1/services/{namespace}/{name}/connections", get(connections::of_service))
+        .route("/v1/connections", get(connections::list))
         .route("/v1/status", get(status))
         .fallback(async || complaint(StatusCode::NOT_FOUND, "there is no such question".to_owned()))
         .with_state(asker)
@@ -168,7 +171,7 @@ async fn backends(
     let Some(part) = asker.part(vec![service.clone()]).await else { return not_yet() };
     match part.backends(&service) {
         Some(backends) => Json(List::backends(backends)).into_response(),
-        None => complaint(StatusCode::NOT_FOUND, format!("no Service {service} wants rules")),
+        None => no_service(&service),
     }
 }
 
@@ -176,13 +179,17 @@ async fn status(State(asker): State<Asker>) -> Response {
     asker.status().await.map_or_else(not_yet, |status| Json(status).into_response())
 }
 
-fn not_yet() -> Response {
+pub(super) fn not_yet() -> Response {
     complaint(
         StatusCode::SERVICE_UNAVAILABLE,
         "not all that exists in the cluster is known yet; `svcnat status` says more".to_owned(),
     )
 }
 
-fn complaint(status: StatusCode, message: String) -> Response {
+pub(super) fn no_service(service: &ObjectName) -> Response {
+    complaint(StatusCode::NOT_FOUND, format!("no Service {service} wants rules"))
+}
+
+pub(super) fn complaint(status: StatusCode, message: String) -> Response {
     (status, Json(Complaint { message })).into_response()
 }

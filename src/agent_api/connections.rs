@@ -20,9 +20,9 @@ pub struct FrontendConnections {
     pub port_name: Name,
     /// Its protocol.
     pub protocol: Protocol,
-    /// Where clients connect; `null` for a node port, which may be on several addresses of the family.
+    /// Where clients connect; `null` for a node port, which may be on several addresses of both families.
     pub address: Option<IpAddr>,
-    /// The port there, or the node port. A dual-stack node port is two frontends.
+    /// The port there, or the node port.
     pub port: u16,
     /// Connections that were translated.
     pub connections: u64,

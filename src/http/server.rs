@@ -146,7 +146,7 @@ async fn readyz(State((health, _)): State<(Health, Metrics)>) -> Response {
 }
 
 async fn metrics_text(State(metrics): State<Metrics>) -> Response {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.text()).into_response()
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.refreshed_text().await).into_response()
 }
 
 /// The key is the one under which kube-proxy registers its configuration.

@@ -1,11 +1,13 @@
 //! What a scrape sees: the text format, the metrics in a fixed order.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text};
 use prometheus_client::registry::Registry;
 
+use super::connections::Connections;
 use super::kube_proxy::KubeProxy;
 use super::own::Own;
 use super::process;
@@ -30,6 +32,8 @@ impl Page<'_, '_> {
 pub(super) struct Exposition {
     pub(super) kube_proxy: KubeProxy,
     pub(super) own: Own,
+    /// None where connections are not counted.
+    pub(super) connections: Mutex<Option<Connections>>,
 }
 
 impl Collector for Exposition {
@@ -37,6 +41,9 @@ impl Collector for Exposition {
         let mut page = Page(&mut encoder);
         self.kube_proxy.encode(&mut page)?;
         self.own.encode(&mut page)?;
+        if let Some(connections) = &*self.connections.lock().unwrap_or_else(PoisonError::into_inner) {
+            connections.encode(&mut page)?;
+        }
         process::encode(&mut page)
     }
 }

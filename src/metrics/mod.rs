@@ -3,6 +3,7 @@
 //! Updating one is an atomic addition, or for a histogram a lock that is held for a few instructions; nothing is
 //! allocated and nothing is looked up, so all of it is fit for the path of a change.
 
+mod connections;
 mod exposition;
 mod kube_proxy;
 mod own;
@@ -11,17 +12,22 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use connections::Connections;
 use exposition::Exposition;
+use futures::future::BoxFuture;
 use kube_proxy::KubeProxy;
 use own::Own;
 use prometheus_client::registry::Registry;
 use svcnat_rules::iptables::TableName;
 use svcnat_rules::layout::Picking;
+use svcnat_rules::name::ObjectName;
 use svcnat_rules::net::Family;
 
+use crate::agent_api::FrontendConnections;
 use crate::settings::Mode;
 
 pub use exposition::CONTENT_TYPE;
@@ -31,6 +37,25 @@ pub use exposition::CONTENT_TYPE;
 pub struct Metrics {
     all: Arc<Exposition>,
     registry: Arc<Registry>,
+    refresh: Arc<OnceLock<Refresh>>,
+}
+
+/// Brings metrics up to date that are read only when somebody asks for them.
+pub struct Refresh(Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>);
+
+impl Refresh {
+    /// One that is done when the future of `refresh` is.
+    pub fn new<F: Future<Output = ()> + Send + 'static>(
+        refresh: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(move || Box::pin(refresh())))
+    }
+}
+
+impl std::fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Refresh")
+    }
 }
 
 /// Changes that are in force.
@@ -134,16 +159,51 @@ impl Metrics {
     /// Those of an agent in this mode.
     #[must_use]
     pub fn of(mode: Mode) -> Self {
-        let all = Arc::new(Exposition { kube_proxy: KubeProxy::of(mode), own: Own::default() });
+        let (kube_proxy, own, connections) = (KubeProxy::of(mode), Own::default(), Mutex::default());
+        let all = Arc::new(Exposition { kube_proxy, own, connections });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Arc::clone(&all)));
-        Self { all, registry: Arc::new(registry) }
+        Self { all, registry: Arc::new(registry), refresh: Arc::default() }
     }
 
     /// All metrics in the text format 0.0.4 ([`CONTENT_TYPE`]).
     #[must_use]
     pub fn text(&self) -> String {
         exposition::text(&self.registry)
+    }
+
+    /// Sets what is done before metrics are shown to somebody. Only the first one counts.
+    pub fn set_refresh(&self, refresh: Refresh) {
+        // There is one agent in a process.
+        let _ = self.refresh.set(refresh);
+    }
+
+    /// The same as [`text`](Self::text), with what is read only when somebody asks.
+    pub async fn refreshed_text(&self) -> String {
+        if let Some(Refresh(refresh)) = self.refresh.get() {
+            refresh().await;
+        }
+        self.text()
+    }
+
+    /// Takes the counts of the connections of all frontends. So many of them have a series of their own; gives the Services of
+    /// these.
+    pub fn count_frontends(&self, series: usize, counted: &[FrontendConnections]) -> BTreeSet<ObjectName> {
+        self.connections(|connections| connections.get_or_insert_default().count_frontends(series, counted))
+    }
+
+    /// Takes the counts of the backends of those Services.
+    pub fn count_backends(&self, series: usize, counted: &[FrontendConnections]) {
+        self.connections(|connections| connections.get_or_insert_default().count_backends(series, counted));
+    }
+
+    /// Connections are not counted any more.
+    pub fn count_no_connections(&self) {
+        self.connections(|connections| *connections = None);
+    }
+
+    fn connections<R>(&self, update: impl FnOnce(&mut Option<Connections>) -> R) -> R {
+        update(&mut self.all.connections.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A change of a Service has come and is not in force yet.

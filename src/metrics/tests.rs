@@ -2,7 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use svcnat_rules::net::Protocol;
+
 use super::*;
+use crate::agent_api::BackendConnections;
 
 /// Metrics on which everything has happened once.
 fn busy() -> Metrics {
@@ -41,7 +44,40 @@ fn busy() -> Metrics {
     metrics.state_file_written(false);
     metrics.healthz_answered(Status::Unavailable);
     metrics.livez_answered(Status::Ok);
+    let counted = [
+        connections("10.96.0.1", 3, &[("10.244.0.2", 2), ("10.244.0.3", 1)]),
+        connections("fd00::1", 2, &[]),
+    ];
+    metrics.count_frontends(1, &counted);
+    metrics.count_backends(1, &counted);
     metrics
+}
+
+/// A frontend of `shop/web` with its backends.
+fn connections(address: &str, connections: u64, backends: &[(&str, u64)]) -> FrontendConnections {
+    let backends = backends.iter().map(|(address, connections)| BackendConnections {
+        address: address.parse().unwrap(),
+        port: 8080,
+        connections: *connections,
+    });
+    FrontendConnections {
+        namespace: "shop".to_owned(),
+        service: "web".to_owned(),
+        port_name: "http".into(),
+        protocol: Protocol::Tcp,
+        address: Some(address.parse().unwrap()),
+        port: 80,
+        connections,
+        backends: backends.collect(),
+    }
+}
+
+#[test]
+fn connections_are_shown_while_they_are_counted() {
+    let metrics = busy();
+    assert!(metrics.text().contains("svcnat_frontend_connections_total"));
+    metrics.count_no_connections();
+    assert!(!metrics.text().contains("_connections_total"));
 }
 
 #[test]
@@ -119,6 +155,16 @@ fn each_thing_that_happens_is_counted_where_it_belongs() {
         "svcnat_stale_affinity_removed_total 4",
         "svcnat_state_file_writes_total 1",
         "svcnat_state_file_write_failures_total 1",
+        concat!(
+            r#"svcnat_frontend_connections_total{namespace="shop",service="web",port="http",protocol="TCP","#,
+            r#"frontend="10.96.0.1:80"} 3"#
+        ),
+        r#"svcnat_frontend_connections_total{frontend="other"} 2"#,
+        concat!(
+            r#"svcnat_backend_connections_total{namespace="shop",service="web",port="http",protocol="TCP","#,
+            r#"frontend="10.96.0.1:80",backend="10.244.0.2:8080"} 2"#
+        ),
+        r#"svcnat_backend_connections_total{frontend="other"} 3"#,
     ] {
         let (series, value) = sample.rsplit_once(' ').unwrap();
         let found = text.lines().find(|line| line.rsplit_once(' ').is_some_and(|(of, _)| of == series));

@@ -14,6 +14,7 @@ mod agent_support;
 mod away;
 mod changes;
 mod configuration;
+mod connections;
 mod flows;
 mod folder;
 mod health;

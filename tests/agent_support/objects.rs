@@ -29,7 +29,7 @@ pub fn config_of(flags: &[&str]) -> Config {
         Some(&"maps") => Layout::Maps,
         _ => Layout::Auto,
     };
-    Config { layout, ..config() }
+    Config { layout, counters: flags.contains(&"--counters"), ..config() }
 }
 
 /// What [`RULE_FLAGS`] say.

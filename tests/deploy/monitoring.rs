@@ -67,6 +67,14 @@ fn selectors(text: &str) -> Vec<(&str, Vec<&str>)> {
         .collect()
 }
 
+/// A page with all metrics that the agent may have.
+fn everything() -> String {
+    let metrics = Metrics::new();
+    metrics.count_frontends(0, &[]);
+    metrics.count_backends(0, &[]);
+    metrics.text()
+}
+
 /// Fails where a text names what is not on the metrics page.
 #[track_caller]
 fn check_names(page: &str, text: &str, of: &str) {
@@ -117,7 +125,7 @@ fn prometheus_understands_every_panel() {
 
 #[test]
 fn what_is_shown_and_warned_of_is_what_the_agent_tells() {
-    let page = Metrics::new().text();
+    let page = everything();
     for expression in expressions(&dashboard()) {
         check_names(&page, &expression, DASHBOARD);
     }
@@ -136,7 +144,7 @@ fn what_is_shown_and_warned_of_is_what_the_agent_tells() {
 
 #[test]
 fn each_metric_of_our_own_is_explained_to_operators() {
-    let page = Metrics::new().text();
+    let page = everything();
     let told = read("docs/operating.md");
     let names: Vec<&str> = page
         .lines()
