@@ -28,6 +28,9 @@ pub(super) struct Check {
     /// The form of the answer [default: a table]
     #[arg(short, long, value_enum)]
     output: Option<Format>,
+    /// Try what --counters takes too
+    #[arg(long)]
+    counters: bool,
 }
 
 /// The form of an answer that is a table otherwise.
@@ -52,7 +55,7 @@ struct Report {
 
 impl Check {
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
-        let features = preflight::look()?;
+        let features = preflight::look(self.counters)?;
         let is_complete = is_complete(&features);
         let warnings = neighbours();
         match self.output {

@@ -59,7 +59,7 @@ impl Status {
             }
             Err(error) => return Err(error.into()),
         };
-        let features = match preflight::look() {
+        let features = match preflight::look(false) {
             Ok(features) => Some(features),
             Err(netlink::Error::Privilege) => None,
             Err(error) => return Err(error.into()),

@@ -13,7 +13,7 @@ use svcnat_rules::config::{Config, Layout};
 use svcnat_rules::layout::{Slots, set};
 use svcnat_rules::name::{Name, ObjectName};
 use svcnat_rules::net::{Family, Protocol};
-use svcnat_rules::ruleset::{Chain, ChainType, Elements, Expr, Ruleset, Set, Table};
+use svcnat_rules::ruleset::{Chain, ChainType, Elements, Expr, Ruleset, Set, SetData, Table};
 
 use super::Finding;
 
@@ -34,7 +34,7 @@ enum Part {
     Chains(ChainType),
     /// Rules with such an expression, in chains that no packet enters.
     Rules(fn(&Expr) -> bool),
-    /// One of its sets.
+    /// One of its sets, with elements that lead nowhere.
     Set(&'static str),
 }
 
@@ -103,6 +103,14 @@ pub(super) static FEATURES: [Feature; 12] = [
     ),
 ];
 
+/// What `--counters` takes besides.
+pub(super) static COUNTERS: [Feature; 1] = [feature(
+    "nf_tables (sets that count)",
+    "Linux 5.7",
+    "counting connections (--counters)",
+    Part::Set(set::BACKEND_CONNECTIONS),
+)];
+
 impl Feature {
     pub(super) fn present(&self) -> Finding {
         Finding {
@@ -145,7 +153,9 @@ impl Part {
             }
             Self::Set(name) => {
                 let (name, set) = table.sets.get_key_value(*name)?;
-                Some(Table { sets: BTreeMap::from([(name.clone(), empty(set))]), ..Table::default() })
+                let leads = set.definition.data == SetData::Verdict;
+                let set = if leads { empty(set) } else { set.clone() };
+                Some(Table { sets: BTreeMap::from([(name.clone(), set)]), ..Table::default() })
             }
             Self::Rules(needs) => {
                 let mut chains = table.chains.iter();
@@ -168,7 +178,7 @@ fn empty(set: &Set) -> Set {
 }
 
 /// What the compiler makes of a Service of both families that needs everything, and of one without backends.
-pub(super) fn complete() -> Ruleset {
+pub(super) fn complete(counters: bool) -> Ruleset {
     let addresses = |last: u8| -> Vec<IpAddr> {
         vec![IpAddr::from([192, 0, 2, last]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last)])]
     };
@@ -220,7 +230,8 @@ pub(super) fn complete() -> Ruleset {
         }),
         service_cidrs: Vec::new(),
     };
-    let config = Config { node_name: Name::from("check"), layout: Layout::Chains, ..Config::default() };
+    let node_name = Name::from("check");
+    let config = Config { node_name, layout: Layout::Chains, counters, ..Config::default() };
     compile(&cluster, &config, &Slots::default()).ruleset
 }
 
@@ -242,8 +253,8 @@ mod tests {
 
     #[test]
     fn every_feature_is_tried_in_both_families() {
-        let complete = complete();
-        for feature in &FEATURES {
+        let complete = complete(true);
+        for feature in FEATURES.iter().chain(&COUNTERS) {
             let families: Vec<Family> = feature
                 .rehearsals(&complete)
                 .iter()
@@ -255,7 +266,7 @@ mod tests {
 
     #[test]
     fn every_expression_of_the_rules_has_a_feature_or_is_part_of_all_kernels() {
-        let complete = complete();
+        let complete = complete(true);
         let exprs = complete.tables.values().flat_map(|table| table.chains.values());
         for expr in exprs.flat_map(|chain| &chain.rules).flat_map(|rule| &rule.exprs) {
             let is_basic = matches!(

@@ -14,8 +14,8 @@ use svcnat_rules::installed::Installed;
 use svcnat_rules::ruleset::Ruleset;
 
 use crate::conntrack::{self, Conntrack, Query};
-use crate::netlink::{Error, Netlink, Options, Transport, encode};
-use feature::FEATURES;
+use crate::netlink::{Error, Netlink, Options, Socket, Transport, encode};
+use feature::{COUNTERS, FEATURES, Feature};
 pub use libraries::{Library, libraries};
 pub use neighbours::neighbours;
 use svcnat_rules::net::{Family, Protocol};
@@ -38,27 +38,41 @@ pub struct Finding {
     pub reason: Option<String>,
 }
 
-/// Tries everything, in the network namespace of the calling thread.
+/// Tries everything, in the network namespace of the calling thread; also what counting connections takes, if `counters` says so.
 ///
 /// # Errors
 ///
 /// Where nothing can be tried: [`Error::Privilege`], [`Error::Io`].
-pub fn look() -> Result<Vec<Finding>, Error> {
+pub fn look(counters: bool) -> Result<Vec<Finding>, Error> {
+    let asked: &[Feature] = if counters { &COUNTERS } else { &[] };
     let mut kernel = match Netlink::open() {
-        Err(Error::NoNfTables) => return Ok(FEATURES.iter().map(|feature| feature.missing(None)).collect()),
+        Err(Error::NoNfTables) => {
+            return Ok(FEATURES.iter().chain(asked).map(|feature| feature.missing(None)).collect());
+        }
         kernel => kernel?,
     };
-    let mut findings = look_at(&mut kernel)?;
+    let mut findings = look_at(&mut kernel, &FEATURES, false)?;
+    for mut finding in look_at(&mut kernel, asked, true)? {
+        if finding.present && !Netlink::<Socket>::can_count() {
+            finding.present = false;
+            finding.reason = Some("the kernel takes the set, but counts nothing".to_owned());
+        }
+        findings.push(finding);
+    }
     findings.push(owned_tables());
     findings.push(tracked_connections());
     Ok(findings)
 }
 
-/// Tries the features of nf_tables.
-fn look_at<T: Transport>(kernel: &mut Netlink<T>) -> Result<Vec<Finding>, Error> {
-    let complete = feature::complete();
+/// Tries features of nf_tables, with rules that count or do not.
+fn look_at<T: Transport>(
+    kernel: &mut Netlink<T>,
+    features: &[Feature],
+    counters: bool,
+) -> Result<Vec<Finding>, Error> {
+    let complete = feature::complete(counters);
     let mut findings = Vec::new();
-    for feature in &FEATURES {
+    for feature in features {
         let refusal = feature.rehearsals(&complete).iter().find_map(|part| rehearse(kernel, part).err());
         findings.push(match refusal {
             None => feature.present(),
@@ -92,7 +106,7 @@ fn said(error: &Error) -> String {
 }
 
 fn owned_tables() -> Finding {
-    let present = Netlink::<crate::netlink::Socket>::can_own();
+    let present = Netlink::<Socket>::can_own();
     Finding {
         module: "nf_tables (flags owner and persist)",
         option: "Linux 6.9",
@@ -169,7 +183,9 @@ mod tests {
     fn what_a_kernel_lacks_is_named() {
         #[track_caller]
         fn check(expression: &'static [u8], missing: &[&str]) {
-            let findings = look_at(&mut Netlink::over(Lacking { expression, replies: Vec::new() })).unwrap();
+            let mut kernel = Netlink::over(Lacking { expression, replies: Vec::new() });
+            let mut findings = look_at(&mut kernel, &FEATURES, false).unwrap();
+            findings.extend(look_at(&mut kernel, &COUNTERS, true).unwrap());
             let lacking = findings.iter().filter(|finding| !finding.present);
             let expected = missing.iter().map(|module| (*module, Some("the kernel does not know it")));
             let lacking = lacking.map(|finding| (finding.module, finding.reason.as_deref()));
@@ -180,6 +196,7 @@ mod tests {
         check(b"fib\0", &["nft_fib"]);
         check(b"reject\0", &["nft_reject"]);
         check(b"dynset\0", &["nf_tables (dynamic maps)"]);
+        check(b"counter\0", &["nf_tables (sets that count)"]);
         check(b"an expression that no rule has", &[]);
     }
 }

@@ -21,6 +21,10 @@ fn every_feature_is_tried_and_nothing_is_left_of_it() {
             let line = check.out.lines().find(|line| line.starts_with(&format!("{module} ")));
             assert_eq!(line.and_then(|line| line.split_whitespace().nth(1)), Some("ok"), "{}", check.out);
         }
+        assert!(!check.out.contains("--counters"), "{}", check.out);
+        let check = svcnat(&["check", "--counters"]);
+        let line = check.out.lines().find_map(|line| line.strip_prefix("nf_tables (sets that count)"));
+        assert_eq!(line.and_then(|line| line.split_whitespace().next()), Some("ok"), "{}", check.out);
         assert_eq!((generation(), listing().as_str()), (before, ""), "{}", check.out);
     });
 }
