@@ -76,7 +76,9 @@ fn every_command_has_a_manual_page_that_man_takes() {
     }
     let services = path.join("svcnat-services.1");
     let shown = run("man", &["--local-file", services.to_str().unwrap()], "").out;
-    assert!(shown.contains("--all-namespaces") && shown.contains("READY, LOCAL, TOTAL"), "{shown}");
+    // Lines are filled with blanks between words.
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("--all-namespaces") && words.contains("READY, LOCAL, TOTAL"), "{shown}");
     let nowhere = svcnat(&["man", "/proc/nowhere"]);
     assert_eq!(nowhere.code, Some(5));
     assert!(nowhere.err.contains("/proc/nowhere"), "{}", nowhere.err);
