@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use svcnat::cli::Cli;
+use svcnat::cli::{Cli, LogWriter};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -46,7 +46,7 @@ fn log_to_stderr(verbosity: u8) -> impl Fn(LevelFilter) + Send + Sync + 'static 
 
 fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| LogWriter)
         .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false)

@@ -10,6 +10,7 @@ use svcnat_rules::transaction::Summary;
 use super::desired::{self, Desired};
 use super::options::ConnectionOptions;
 use super::output::{self, ScriptFormat};
+use super::progress::{Progress, READING_KERNEL};
 use super::{Failure, ManifestOptions, RuleOptions};
 use crate::iptables::Iptables;
 use crate::netlink::{Netlink, Options};
@@ -48,20 +49,24 @@ impl Apply {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let (config, mode) = self.rules.load()?;
         ScriptFormat::check(self.output, mode)?;
-        let desired = Desired::read(&self.manifests, config)?;
+        let progress = Progress::start();
+        let desired = Desired::read(&self.manifests, config, &progress)?;
         match mode {
-            Mode::Nftables => self.nftables(&desired),
-            Mode::Iptables => self.iptables(&desired),
+            Mode::Nftables => self.nftables(&desired, progress),
+            Mode::Iptables => self.iptables(&desired, progress),
         }
     }
 
-    fn nftables(&self, desired: &Desired) -> Result<(), Failure> {
+    fn nftables(&self, desired: &Desired, progress: Progress) -> Result<(), Failure> {
         let mut kernel = Netlink::open()?;
         let mut attempt = 1;
         loop {
+            progress.phase(READING_KERNEL);
             let installed = kernel.read()?;
-            let compiled = desired.compile(&installed)?;
+            let compiled = desired.compile(&installed, &progress)?;
+            progress.phase("comparing");
             let transaction = diff(&compiled.ruleset, &installed);
+            progress.phase(format!("sending {} operations to the kernel", transaction.operations.len()));
             if !self.dry_run && !transaction.is_empty() {
                 let options = Options { generation: Some(installed.generation), ..Options::default() };
                 match kernel.commit(&transaction, &options, || Importance::of(&desired.cluster)) {
@@ -72,10 +77,8 @@ impl Apply {
                     result => result?,
                 };
             }
+            progress.phase("removing what earlier connections left behind");
             desired::warn_of(&compiled.conflicts);
-            if self.output.is_some() {
-                output::print_transaction(&transaction)?;
-            }
             let change = stale::Change {
                 before: &installed,
                 after: &compiled.ruleset,
@@ -84,6 +87,10 @@ impl Apply {
                 dead_connections: self.reset_dead_connections(),
             };
             let removed = self.remove_stale(&change, transaction.is_empty(), &mut kernel);
+            drop(progress);
+            if self.output.is_some() {
+                output::print_transaction(&transaction)?;
+            }
             if !self.dry_run && installed.tables.is_empty() {
                 // The rules are in force, so what of the other mode is left is only warned of.
                 keep_only(None);
@@ -94,14 +101,18 @@ impl Apply {
         }
     }
 
-    fn iptables(&self, desired: &Desired) -> Result<(), Failure> {
-        let wanted = desired.compile_iptables()?;
+    fn iptables(&self, desired: &Desired, progress: Progress) -> Result<(), Failure> {
+        let wanted = desired.compile_iptables(&progress)?;
         let kernel = Iptables::in_use()?;
+        progress.phase(READING_KERNEL);
         let installed = kernel.read()?;
+        progress.phase("comparing");
         let change = iptables::diff(&wanted, &installed);
         if !self.dry_run {
+            progress.phase("running the programs of iptables");
             kernel.apply(&change)?;
         }
+        drop(progress);
         if self.output.is_some() {
             output::print(&change)?;
         }

@@ -7,6 +7,7 @@ use svcnat_rules::installed::Installed;
 use svcnat_rules::iptables;
 use svcnat_rules::layout::slots_in;
 
+use super::progress::Progress;
 use super::{Failure, ManifestOptions};
 use crate::compiler;
 
@@ -18,21 +19,31 @@ pub(super) struct Desired {
 
 impl Desired {
     /// Reads the manifests.
-    pub(super) fn read(manifests: &ManifestOptions, config: Config) -> Result<Self, Failure> {
-        let cluster = manifests.read(&config.node_name)?.cluster;
+    pub(super) fn read(
+        manifests: &ManifestOptions,
+        config: Config,
+        progress: &Progress,
+    ) -> Result<Self, Failure> {
+        let cluster = manifests.read_showing(&config.node_name, progress)?.cluster;
         Ok(Self { cluster, config })
     }
 
     /// Compiles, with backends kept in the slots that they have in the kernel.
-    pub(super) fn compile(&self, installed: &Installed) -> Result<Compiled, Failure> {
+    pub(super) fn compile(&self, installed: &Installed, progress: &Progress) -> Result<Compiled, Failure> {
+        self.say_compiling(progress);
         Ok(compiler::compile(&self.cluster, &self.config, &slots_in(installed))?)
     }
 
     /// Compiles to iptables rules, and warns of what Services do not get.
-    pub(super) fn compile_iptables(&self) -> Result<iptables::Ruleset, Failure> {
+    pub(super) fn compile_iptables(&self, progress: &Progress) -> Result<iptables::Ruleset, Failure> {
+        self.say_compiling(progress);
         let compiled = compiler::compile_iptables(&self.cluster, &self.config)?;
         compiled.notes().iter().for_each(|note| tracing::warn!("{note}"));
         Ok(compiled.ruleset)
+    }
+
+    fn say_compiling(&self, progress: &Progress) {
+        progress.phase(format!("compiling {} Services", self.cluster.services.len()));
     }
 }
 

@@ -11,6 +11,7 @@ use svcnat_rules::patch::{Mark, Patch};
 
 use super::desired::{self, Desired};
 use super::output::{self, ScriptFormat};
+use super::progress::{Progress, READING_KERNEL};
 use super::{Failure, ManifestOptions, RuleOptions};
 use crate::iptables::Iptables;
 use crate::netlink::Netlink;
@@ -49,20 +50,24 @@ impl Diff {
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
         let (config, mode) = self.rules.load()?;
         ScriptFormat::check(self.output, mode)?;
-        let desired = Desired::read(&self.manifests, config)?;
+        let progress = Progress::start();
+        let desired = Desired::read(&self.manifests, config, &progress)?;
         let is_same = match mode {
-            Mode::Nftables => self.nftables(&desired)?,
-            Mode::Iptables => self.iptables(&desired)?,
+            Mode::Nftables => self.nftables(&desired, progress)?,
+            Mode::Iptables => self.iptables(&desired, progress)?,
         };
         Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 
     /// Gives whether there is no difference.
-    fn nftables(&self, desired: &Desired) -> Result<bool, Failure> {
+    fn nftables(&self, desired: &Desired, progress: Progress) -> Result<bool, Failure> {
+        progress.phase(READING_KERNEL);
         let installed = Netlink::open()?.read()?;
-        let compiled = desired.compile(&installed)?;
+        let compiled = desired.compile(&installed, &progress)?;
         desired::warn_of(&compiled.conflicts);
+        progress.phase("comparing");
         let transaction = diff(&compiled.ruleset, &installed);
+        drop(progress);
         match self.output {
             Some(_) => output::print_transaction(&transaction)?,
             None => {
@@ -77,10 +82,13 @@ impl Diff {
         Ok(transaction.is_empty())
     }
 
-    fn iptables(&self, desired: &Desired) -> Result<bool, Failure> {
-        let wanted = desired.compile_iptables()?;
+    fn iptables(&self, desired: &Desired, progress: Progress) -> Result<bool, Failure> {
+        let wanted = desired.compile_iptables(&progress)?;
+        progress.phase(READING_KERNEL);
         let installed = Iptables::in_use()?.read()?;
+        progress.phase("comparing");
         let change = iptables::diff(&wanted, &installed);
+        drop(progress);
         match self.output {
             Some(_) => output::print(&change)?,
             None => {

@@ -15,6 +15,7 @@ mod man;
 mod namespace;
 mod options;
 mod output;
+mod progress;
 mod render;
 mod services;
 mod source;
@@ -30,6 +31,7 @@ use tracing::level_filters::LevelFilter;
 pub use agent::{AgentFlags, Start};
 pub use failure::Failure;
 pub use options::{ManifestOptions, RuleOptions};
+pub use progress::LogWriter;
 
 /// Kubernetes Services as nftables rules: compiled, compared with the kernel, applied in one transaction.
 #[derive(Debug, Parser)]

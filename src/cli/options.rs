@@ -7,6 +7,7 @@ use svcnat_rules::config::Config;
 use svcnat_rules::net::Cidr;
 
 use super::Failure;
+use super::progress::Progress;
 use crate::manifests::{self, Manifests};
 pub(super) use crate::settings::interface_name;
 use crate::settings::{Flags, Loaded, Mode, Source};
@@ -45,9 +46,15 @@ impl ManifestOptions {
     ///
     /// All that is wrong with any of the manifests.
     pub fn read(&self, node_name: &str) -> Result<Manifests, Failure> {
+        self.read_showing(node_name, &Progress::start())
+    }
+
+    /// Reads everything, as a part of work whose progress is shown.
+    pub(super) fn read_showing(&self, node_name: &str, progress: &Progress) -> Result<Manifests, Failure> {
         let names = self.filenames.iter().map(|name| name.as_os_str());
         let sources: Vec<manifests::Source> = names.map(manifests::Source::from).collect();
-        let mut manifests = manifests::read(&sources, node_name)?;
+        let mut manifests =
+            manifests::read_and_tell(&sources, node_name, &mut |so_far| progress.reading(so_far))?;
         let cidrs = &mut manifests.cluster.service_cidrs;
         cidrs.extend(&self.service_cluster_ip_range);
         cidrs.sort_unstable();

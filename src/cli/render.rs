@@ -4,6 +4,7 @@ use clap::Args;
 use svcnat_rules::layout::Slots;
 use svcnat_rules::{iptables, nft};
 
+use super::progress::Progress;
 use super::{Failure, ManifestOptions, RuleOptions, output};
 use crate::compiler;
 use crate::settings::Mode;
@@ -24,15 +25,19 @@ pub(super) struct Render {
 impl Render {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let (config, mode) = self.rules.load()?;
-        let manifests = self.manifests.read(&config.node_name)?;
+        let progress = Progress::start();
+        let manifests = self.manifests.read_showing(&config.node_name, &progress)?;
+        progress.phase(format!("compiling {} Services", manifests.cluster.services.len()));
         match mode {
             Mode::Nftables => {
                 let compiled = compiler::compile(&manifests.cluster, &config, &Slots::default())?;
+                drop(progress);
                 let notes = compiled.conflicts.iter().map(|conflict| format!("conflict: {conflict}"));
                 output::print(nft::script(&compiled.ruleset, &notes.collect::<Vec<_>>()))
             }
             Mode::Iptables => {
                 let compiled = compiler::compile_iptables(&manifests.cluster, &config)?;
+                drop(progress);
                 output::print(iptables::script(&compiled.ruleset, &compiled.notes()))
             }
         }

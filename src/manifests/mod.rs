@@ -14,6 +14,7 @@ pub(crate) mod locate;
 mod note;
 mod object;
 mod parse;
+mod progress;
 mod source;
 pub(crate) mod split;
 pub(crate) mod yaml;
@@ -26,6 +27,8 @@ pub use error::{ManifestError, ManifestErrors, Place, Reason};
 pub use note::Note;
 pub use object::{Content, Object, ObjectRef};
 pub use parse::{Parsed, parse};
+pub use progress::Progress;
+use progress::Told;
 pub use source::{MAX_BYTES, Source, files};
 pub(crate) use source::{file_name, has_manifest_name, read_from};
 use svcnat_rules::cluster::Cluster;
@@ -48,9 +51,23 @@ pub struct Manifests {
 ///
 /// Every file that cannot be read, every source without a manifest, and every object that cannot be understood.
 pub fn read(sources: &[Source], node_name: &str) -> Result<Manifests, ManifestErrors> {
+    read_and_tell(sources, node_name, &mut |_| {})
+}
+
+/// The same; `tell` is told how far it is.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_and_tell(
+    sources: &[Source],
+    node_name: &str,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Manifests, ManifestErrors> {
     let mut parsed = Parsed::default();
+    let mut told = Told::new(tell, source::total_bytes(sources));
     for source in sources {
-        parsed.append(source::read(source));
+        parsed.append(source::read(source, &mut told));
     }
     if !parsed.errors.is_empty() {
         return Err(ManifestErrors(parsed.errors));

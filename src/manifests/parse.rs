@@ -10,6 +10,7 @@ use super::document::{Objects, RawObject};
 use super::error::{ManifestError, Place, Reason};
 use super::note::Note;
 use super::object::{self, Object, ObjectRef};
+use super::progress::Told;
 use super::split::{Document, documents};
 use super::{locate, yaml};
 
@@ -38,14 +39,20 @@ impl Parsed {
 /// `file` names it in places. A document that cannot be read does not keep the others from being read.
 #[must_use]
 pub fn parse(file: &Name, bytes: &[u8]) -> Parsed {
+    parse_and_tell(file, bytes, &mut Told::new(&mut |_| {}, None))
+}
+
+/// The same, which tells how far it is.
+pub(super) fn parse_and_tell(file: &Name, bytes: &[u8], told: &mut Told<'_>) -> Parsed {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => text,
         Ok(_) => return whole_file(file, None, Reason::Binary),
         Err(error) => return not_text(file, bytes, error.valid_up_to()),
     };
-    let mut reader = Reader::new(file);
+    let mut reader = Reader::new(file, told);
     for document in documents(text) {
         reader.document(document);
+        reader.told.bytes(document.text.len());
     }
     if reader.count == 0 {
         return whole_file(file, None, Reason::Empty);
@@ -68,8 +75,9 @@ fn not_text(file: &Name, bytes: &[u8], valid: usize) -> Parsed {
     whole_file(file, Some(line), Reason::NotUtf8)
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'b> {
     file: &'a Name,
+    told: &'a mut Told<'b>,
     parsed: Parsed,
     others: BTreeMap<String, usize>,
     /// How many documents were met.
@@ -83,9 +91,9 @@ struct Fault {
     fault: object::Fault,
 }
 
-impl<'a> Reader<'a> {
-    fn new(file: &'a Name) -> Self {
-        Self { file, parsed: Parsed::default(), others: BTreeMap::new(), count: 0 }
+impl<'a, 'b> Reader<'a, 'b> {
+    fn new(file: &'a Name, told: &'a mut Told<'b>) -> Self {
+        Self { file, told, parsed: Parsed::default(), others: BTreeMap::new(), count: 0 }
     }
 
     fn finish(mut self) -> Parsed {
@@ -167,6 +175,7 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, place: &Place, raw: RawObject, faults: &mut Vec<Fault>) {
         let place = Place { item: raw.path.clone(), ..place.clone() };
+        self.told.object();
         match object::read(raw.fields) {
             object::Read::Object(key, content) => self.parsed.objects.push(Object { place, key, content }),
             object::Read::OtherKind(kind) => *self.others.entry(kind).or_default() += 1,

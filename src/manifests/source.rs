@@ -10,7 +10,8 @@ use svcnat_rules::name::Name;
 
 use super::error::{ManifestError, ManifestErrors, Reason};
 use super::note::Note;
-use super::parse::{Parsed, parse};
+use super::parse::{Parsed, parse_and_tell};
+use super::progress::Told;
 
 /// The most bytes that are read from one file. Twice what a cluster of 100,000 Services exports.
 pub const MAX_BYTES: u64 = 256 << 20;
@@ -73,16 +74,18 @@ pub(crate) fn has_manifest_name(path: &Path) -> bool {
 }
 
 /// Reads and parses everything that a source names.
-pub(super) fn read(source: &Source) -> Parsed {
+pub(super) fn read(source: &Source, told: &mut Told<'_>) -> Parsed {
     let path = match source {
-        Source::Stdin => return read_from(&Name::from("standard input"), Ok(io::stdin().lock())),
+        Source::Stdin => {
+            return read_and_tell(&Name::from("standard input"), Ok(io::stdin().lock()), told);
+        }
         Source::Path(path) => path,
     };
     match files(path) {
         Ok((files, notes)) => {
             let mut parsed = Parsed { notes, ..Parsed::default() };
             for file in files {
-                parsed.append(read_from(&file_name(&file), File::open(&file)));
+                parsed.append(read_and_tell(&file_name(&file), File::open(&file), told));
             }
             parsed
         }
@@ -90,15 +93,30 @@ pub(super) fn read(source: &Source) -> Parsed {
     }
 }
 
+/// The size of all files that sources name; `None` where that cannot be known.
+pub(super) fn total_bytes(sources: &[Source]) -> Option<u64> {
+    let of_file =
+        |file: &PathBuf| fs::metadata(file).ok().filter(|found| found.is_file()).map(|found| found.len());
+    let of_source = |source: &Source| match source {
+        Source::Stdin => None,
+        Source::Path(path) => files(path).ok()?.0.iter().map(of_file).sum::<Option<u64>>(),
+    };
+    sources.iter().map(of_source).sum()
+}
+
 /// Reads and parses one file.
 pub(crate) fn read_from(file: &Name, reader: io::Result<impl Read>) -> Parsed {
+    read_and_tell(file, reader, &mut Told::new(&mut |_| {}, None))
+}
+
+fn read_and_tell(file: &Name, reader: io::Result<impl Read>, told: &mut Told<'_>) -> Parsed {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large, also where it has no end.
     let read = reader.and_then(|reader| reader.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     let reason = match read {
         Err(error) => Reason::Unreadable(Arc::new(error)),
         Ok(length) if length as u64 > MAX_BYTES => Reason::TooLarge,
-        Ok(_) => return parse(file, &bytes),
+        Ok(_) => return parse_and_tell(file, &bytes, told),
     };
     Parsed { errors: vec![ManifestError::of_file(file, reason)], ..Parsed::default() }
 }
