@@ -11,6 +11,7 @@ use crate::Result;
 use crate::agent::{Agent, clean_up};
 use crate::cluster::Size;
 use crate::common::process::{Memory, run};
+use crate::common::progress::Progress;
 use crate::histogram::Histogram;
 use crate::options::{Effective, Options};
 use crate::sample::Samples;
@@ -64,7 +65,8 @@ pub struct Changes {
 /// Measures everything.
 pub fn measure(options: &Options) -> Result<Results> {
     let effective = options.effective();
-    let scene = Scene::new(effective)?;
+    // Three kinds of starts, and the changes.
+    let scene = Scene::new(effective, Progress::of(3 * effective.starts + 1)?)?;
     let mut server = scene.namespace.run(|| Server::start(effective.size, &scene.kubeconfig))?;
     let first = scene.starts("with an empty kernel", || {
         clean_up(&scene.namespace)?;
@@ -80,6 +82,7 @@ pub fn measure(options: &Options) -> Result<Results> {
 /// Where everything happens.
 struct Scene {
     effective: Effective,
+    progress: Progress,
     namespace: Namespace,
     kubeconfig: PathBuf,
     state_file: PathBuf,
@@ -87,13 +90,14 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(effective: Effective) -> Result<Self> {
+    fn new(effective: Effective, progress: Progress) -> Result<Self> {
         let namespace = Namespace::new()?;
         namespace.run(|| run("ip", &["link", "set", "lo", "up"]))?;
         let folder = tempfile::tempdir()?;
         let place = |name: &str| folder.path().join(name);
         Ok(Self {
             effective,
+            progress,
             namespace,
             kubeconfig: place("kubeconfig"),
             state_file: place("state"),
@@ -116,7 +120,8 @@ impl Scene {
     fn starts(&self, how: &str, mut prepare: impl FnMut() -> Result<()>) -> Result<Starts> {
         let mut times = Samples::default();
         for number in 1.. {
-            eprintln!("{}: start {how}, {number} of {}", self.effective.size, self.effective.starts);
+            let Effective { size, starts, .. } = self.effective;
+            self.progress.phase(format_args!("{size}: start {how}, {number} of {starts}"));
             prepare()?;
             let agent = self.agent()?;
             times.push(agent.start);
@@ -132,7 +137,7 @@ impl Scene {
 
     fn changes(&self, server: &mut Server) -> Result<Changes> {
         let Effective { size, changes: count, per_second, .. } = self.effective;
-        eprintln!("{size}: {count} changes, {per_second} in a second");
+        self.progress.phase(format_args!("{size}: {count} changes, {per_second} in a second"));
         self.forget_state()?;
         let agent = self.agent()?;
         thread::sleep(SETTLED);

@@ -3,6 +3,7 @@
 
 pub mod page;
 pub mod process;
+pub mod progress;
 pub mod sample;
 
 use std::process::ExitCode;

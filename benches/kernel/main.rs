@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use svcnat_rules::config::Layout;
 
+use common::progress::Progress;
 use common::{Error, Result, page, sample};
 use options::Options;
 use report::Results;
@@ -52,25 +53,30 @@ fn measure(options: &Options) -> Result<Results> {
     let patience = options.patience();
     let mut results = Results { main: options.main_size(), ..Results::default() };
     results.machine = machine::describe()?;
-    for size in options.sizes() {
-        eprintln!("{size}: memory");
+    let (sizes, main, iptables_sizes) = (options.sizes(), options.main_size(), options.iptables_sizes());
+    let changed: Vec<_> = sizes.iter().filter(|size| size.backends == main.backends).copied().collect();
+    // More Services would only fill the caches with other things than rules.
+    let connected: Vec<_> = sizes.iter().filter(|size| size.services == main.services).copied().collect();
+    let phases = 2 * sizes.len() + changed.len() + connected.len() + iptables_sizes.len();
+    let progress = Progress::of(phases)?;
+    for &size in &sizes {
+        progress.phase(format_args!("{size}: memory"));
         results.memory.extend(memory::measure(size)?);
     }
-    for size in options.sizes() {
-        eprintln!("{size}: loads");
+    for &size in &sizes {
+        progress.phase(format_args!("{size}: loads"));
         results.loads.push(load::measure(size, patience)?);
     }
-    for size in options.sizes().into_iter().filter(|size| size.backends == options.main_size().backends) {
-        eprintln!("{size}: changes");
+    for size in changed {
+        progress.phase(format_args!("{size}: changes"));
         results.changes.extend(changes::measure(size, patience)?);
     }
-    // More Services would only fill the caches with other things than rules.
-    for size in options.sizes().into_iter().filter(|size| size.services == options.main_size().services) {
-        eprintln!("{size}: connections");
+    for size in connected {
+        progress.phase(format_args!("{size}: connections"));
         results.connections.push(connections::measure(size, patience)?);
     }
-    for size in options.iptables_sizes() {
-        eprintln!("{size}: iptables");
+    for size in iptables_sizes {
+        progress.phase(format_args!("{size}: iptables"));
         results.iptables.extend(iptables::measure(size, patience)?);
     }
     Ok(results)
