@@ -45,6 +45,8 @@ pub(super) struct Watch<K: Kind> {
     pub kind: K,
     pub ledger: Ledger<K::Told>,
     pub share: Share,
+    /// When the latest list was begun.
+    list_began: Instant,
     connection: Connection,
     handle: Handle,
     request: Request,
@@ -67,6 +69,7 @@ impl<K: Kind> Watch<K> {
             kind,
             ledger: Ledger::new(),
             share,
+            list_began: Instant::now(),
             connection,
             handle,
             request: Request::new(K::PATH),
@@ -154,6 +157,7 @@ impl<K: Kind> Watch<K> {
     }
 
     pub fn begin_list(&mut self, since: &Since) {
+        self.list_began = Instant::now();
         self.ledger.begin_list(*since == Since::Latest);
     }
 
@@ -279,6 +283,8 @@ impl<K: Kind> Watch<K> {
         self.tell().await?;
         self.handle.objects(K::RESOURCE, self.ledger.len());
         self.handle.listed(K::RESOURCE);
+        let (count, resource, took) = (self.ledger.len(), K::RESOURCE.name(), self.list_began.elapsed());
+        tracing::info!("{count} {resource} listed in {took:.1?}");
         self.position = Position::Watch(version);
         self.share.complete().await
     }
