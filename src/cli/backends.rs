@@ -58,7 +58,7 @@ enum Format {
 }
 
 /// Names are letters, digits, `-` and `.`, as Kubernetes has them.
-fn service(text: &str) -> Result<String, String> {
+pub(super) fn service(text: &str) -> Result<String, String> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
     };

@@ -15,8 +15,8 @@ use crate::{agent, agent_api, iptables, netlink, settings};
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or nothing to do; diff: there is no difference
-  1  diff: there are differences; backends: there is no such Service; status: the rules are not as they should be;
-     check: something is missing
+  1  diff: there are differences; backends, top: there is no such Service; status: the rules are not as they should
+     be; check: something is missing
   2  the command line or the configuration file cannot be understood; status: there is no agent
   3  the manifests cannot be read; nothing was done
   4  the kernel or the agent cannot be asked, or refused; or a defect of svcnat was found; nothing was done, or what the

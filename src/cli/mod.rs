@@ -21,6 +21,7 @@ mod services;
 mod source;
 mod status;
 mod table;
+mod top;
 pub mod trace;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ enum Command {
     Cleanup(cleanup::Cleanup),
     Services(Box<services::Services>),
     Backends(Box<backends::Backends>),
+    Top(top::Top),
     Trace(trace::Trace),
     Status(status::Status),
     Check(check::Check),
@@ -84,6 +86,7 @@ impl Cli {
             Command::Cleanup(cleanup) => cleanup.run(),
             Command::Services(services) => services.run(),
             Command::Backends(backends) => backends.run(),
+            Command::Top(top) => top.run(),
             Command::Trace(trace) => trace.run(),
             Command::Status(status) => return status.run(),
             Command::Check(check) => return check.run(),
