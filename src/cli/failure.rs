@@ -62,6 +62,9 @@ pub enum Failure {
     /// The agent cannot be asked, or has no answer.
     #[error(transparent)]
     Asking(#[from] agent_api::Error),
+    /// There is nothing to count by.
+    #[error("the rules in the kernel do not count connections: start the agent, or apply, with --counters")]
+    NotCounted,
     /// A Service that was named does not exist, or wants no rules.
     #[error("no Service {0} wants rules; `svcnat services -A` lists those that do")]
     NoService(ObjectName),
@@ -81,6 +84,7 @@ impl Failure {
             Self::Kernel(_)
             | Self::Agent(_)
             | Self::Asking(_)
+            | Self::NotCounted
             | Self::Commit(_)
             | Self::Invalid(_)
             | Self::Iptables(_)

@@ -12,3 +12,4 @@ mod agent_support;
 mod progress;
 #[path = "../pty_support/mod.rs"]
 mod pty_support;
+mod top;

@@ -39,12 +39,12 @@ What is counted is first packets of connections to Services, translated on this 
 Examples:
   svcnat top
   svcnat top -n shop -d 5
-  svcnat top shop/web
+  svcnat top shop/web --kernel
   svcnat top --batch --count 1";
 
 /// Show which Services and backends new connections go to, as it happens
 ///
-/// The agent is asked, which counts with --counters.
+/// The agent is asked, or with --kernel the kernel, which counts for agents and apply with --counters.
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
 pub(super) struct Top {
@@ -64,9 +64,14 @@ pub(super) struct Top {
     #[arg(short, long, value_name = "COUNT", requires = "batch")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// The Unix socket of the agent
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    /// The Unix socket of the agent, which is asked
+    #[arg(long, value_name = "PATH", default_value = SOCKET, conflicts_with = "kernel")]
     socket: PathBuf,
+    /// Read the kernel's own counts, without an agent
+    ///
+    /// Where backends are is then not known; all rules are read where they have changed.
+    #[arg(long)]
+    kernel: bool,
 }
 
 /// Shorter times would show little but chance, and longer ones nothing.
@@ -84,7 +89,8 @@ impl Top {
             .service
             .as_ref()
             .map(|text| ObjectName::parse(text).unwrap_or_else(|| ObjectName::new(in_namespace, text)));
-        let place = Place { socket: self.socket.clone(), namespace: self.namespace.clone() };
+        let socket = (!self.kernel).then(|| self.socket.clone());
+        let place = Place { socket, namespace: self.namespace.clone() };
         let model = Model::new(self.delay, self.namespace.clone(), service);
         if self.batch {
             return batch::run(model, &place, self.count);
