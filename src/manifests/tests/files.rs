@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use svcnat_rules::name::Name;
 
-use crate::manifests::{Source, read, source};
+use crate::manifests::{Progress, Source, read, read_and_tell, source};
 
 /// A folder of its own, removed when dropped.
 struct Folder(PathBuf);
@@ -112,4 +112,25 @@ fn a_stream_that_fails_or_has_no_end_is_an_error() {
     assert_eq!(errors(Ok(Box::new(Failing(false)))), "-: cannot be read: permission denied");
     assert_eq!(errors(Err(io::ErrorKind::PermissionDenied.into())), "-: cannot be read: permission denied");
     assert_eq!(errors(Ok(Box::new(io::repeat(b'a')))), "-: larger than 256 MiB; split it into several files");
+}
+
+#[test]
+fn how_far_the_reading_is_is_told_up_to_the_end() {
+    let folder = Folder::new("progress");
+    folder.write("a.yaml", &format!("{}---\n{}", service("a", "10.0.0.1"), service("b", "10.0.0.2")));
+    let other = r#"{"kind":"List","apiVersion":"v1","items":[{"kind":"Secret","apiVersion":"v1"}]}"#;
+    folder.write("b.json", other);
+    let mut told: Vec<Progress> = Vec::new();
+    let sources = [Source::Path(folder.0.clone()), Source::Path(folder.0.join("b.json"))];
+    read_and_tell(&sources, "n1", &mut |so_far| told.push(so_far)).unwrap();
+    let size = |name: &str| fs::metadata(folder.0.join(name)).unwrap().len();
+    let total = size("a.yaml") + 2 * size("b.json");
+    assert!(told.iter().all(|so_far| so_far.total == Some(total)), "{told:?}");
+    assert!(told.is_sorted_by_key(|so_far| (so_far.bytes, so_far.objects)), "{told:?}");
+    assert_eq!(told.last(), Some(&Progress { bytes: total, total: Some(total), objects: 4 }));
+    // What has no size makes the total unknown.
+    let mut told: Vec<Progress> = Vec::new();
+    let endless = [Source::Path("/dev/null".into()), Source::Path(folder.0.join("b.json"))];
+    drop(read_and_tell(&endless, "n1", &mut |so_far| told.push(so_far)));
+    assert_eq!(told.last(), Some(&Progress { bytes: size("b.json"), total: None, objects: 1 }));
 }
