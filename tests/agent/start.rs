@@ -42,6 +42,9 @@ fn check_waits_for(resource: Resource, path: &str) {
         agent.until_ready();
         cluster.objects.compare(&config()).unwrap_or_else(|rest| panic!("{resource:?}: {rest}"));
         assert_eq!(["/livez", "/readyz", "/healthz"].map(status), [Some(200); 3], "{resource:?}");
+        for listed in ["3 services", "2 endpointslices", "1 nodes", "1 servicecidrs"] {
+            agent.until_logged(&format!("{listed} listed in "));
+        }
     });
 }
 
