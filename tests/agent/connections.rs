@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use svcnat::agent_api::{BackendConnections, Client, Error, FrontendConnections};
+use svcnat::connections::{frontends, with_backends};
+use svcnat::netlink::Netlink;
+use svcnat_rules::describe::counted;
+use svcnat_rules::explain::understand;
 use svcnat_rules::name::ObjectName;
 
 use crate::agent_support::agent::Agent;
@@ -126,6 +130,13 @@ fn all_frontends_are_listed_or_those_of_a_namespace() {
         assert_eq!(shown, expected);
         assert_eq!(client.connections(Some("shop")).unwrap(), list);
         assert_eq!(client.connections(Some("other")).unwrap().items, []);
+        // The kernel alone tells the same.
+        let mut kernel = Netlink::open().unwrap();
+        assert_eq!(frontends(&mut kernel, None).unwrap(), Some(list.items));
+        let ruleset = understand(&kernel.read().unwrap()).ruleset;
+        let web = ObjectName::new("shop", "web");
+        let of_kernel = with_backends(&mut kernel, &[(web.clone(), counted(&ruleset, &web))]).unwrap();
+        assert_eq!(of_kernel, client.service_connections(&web).unwrap().items);
         let error = client.service_connections(&ObjectName::new("shop", "other")).unwrap_err();
         assert!(matches!(error, Error::NotFound(_)), "{error}");
     });
@@ -141,6 +152,7 @@ fn an_agent_that_does_not_count_says_so() {
         for error in [client.connections(None).unwrap_err(), client.service_connections(&web).unwrap_err()] {
             assert!(matches!(&error, Error::Refused(why) if why.contains("--counters")), "{error}");
         }
+        assert_eq!(frontends(&mut Netlink::open().unwrap(), None).unwrap(), None);
         assert!(!page("/metrics").contains("_connections_total"));
     });
 }

@@ -11,9 +11,10 @@ use svcnat_oracle::generate::arb_world;
 use svcnat_rules::cluster::{Cluster, EndpointSlice, Service};
 use svcnat_rules::compile::{Compiled, compile};
 use svcnat_rules::config::{Config, Layout};
+use svcnat_rules::describe::{Counted, counted};
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::iptables;
-use svcnat_rules::layout::{Slots, slots_in};
+use svcnat_rules::layout::{Slots, set, slots_in};
 use svcnat_rules::name::ObjectName;
 use svcnat_rules::verify::verify;
 
@@ -62,6 +63,7 @@ fn check_parts(engine: &Engine, cluster: &Cluster, full: &Compiled) {
     let contested: BTreeSet<_> = full.conflicts.iter().map(|conflict| conflict.frontend).collect();
     assert_eq!(extent.contested, contested.len());
     assert_eq!(engine.ruleset_of(&names), full.ruleset, "of all Services");
+    check_counted(engine, &names, full);
     for name in &names {
         let part = engine.ruleset_of([name]);
         for (family, table) in &part.tables {
@@ -74,6 +76,32 @@ fn check_parts(engine: &Engine, cluster: &Cluster, full: &Compiled) {
             }
         }
     }
+}
+
+/// The engine and the rules tell the same of what is counted, which is all that the rules count.
+fn check_counted(engine: &Engine, names: &BTreeSet<ObjectName>, full: &Compiled) {
+    let tables = &full.ruleset.tables;
+    if !tables.values().any(|table| table.sets.contains_key(set::FRONTEND_CONNECTIONS)) {
+        return;
+    }
+    let in_order = |mut all: Vec<Counted>| {
+        all.iter_mut().for_each(|counted| counted.backends.sort_unstable());
+        all.sort_by_key(|counted| counted.frontend);
+        all
+    };
+    let (mut frontends, mut pairs) = (0, 0);
+    for name in names {
+        let of_engine = in_order(engine.counted(name).unwrap());
+        assert_eq!(of_engine, in_order(counted(&full.ruleset, name)), "{name}");
+        frontends += of_engine.len();
+        pairs += of_engine.iter().map(|counted| counted.backends.len()).sum::<usize>();
+    }
+    let elements = |sets: [&str; 2]| -> usize {
+        let sets = tables.values().flat_map(|table| sets.map(|set| &table.sets[set]));
+        sets.map(|set| set.elements.len()).sum()
+    };
+    assert_eq!(frontends, elements([set::FRONTEND_CONNECTIONS, set::NODE_PORT_FRONTEND_CONNECTIONS]));
+    assert_eq!(pairs, elements([set::BACKEND_CONNECTIONS, set::NODE_PORT_BACKEND_CONNECTIONS]));
 }
 
 /// Takes the events in batches of some sizes, and compares with a full compile after each.
