@@ -28,3 +28,4 @@ pub mod source;
 pub mod stale;
 pub mod state_file;
 pub mod sysctl;
+pub mod trace;

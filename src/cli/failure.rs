@@ -4,12 +4,11 @@ use std::io;
 use std::process::ExitCode;
 
 use svcnat_rules::name::ObjectName;
-use svcnat_rules::simulate::SimulateError;
 use thiserror::Error;
 
 use crate::kube_proxy;
 use crate::manifests::ManifestErrors;
-use crate::{agent, agent_api, iptables, netlink, settings};
+use crate::{agent, agent_api, iptables, netlink, settings, trace};
 
 /// The part of `--help` that documents exit codes.
 pub(super) const EXIT_CODES: &str = "\
@@ -53,9 +52,9 @@ pub enum Failure {
     /// The same of iptables rules.
     #[error("svcnat made invalid iptables rules, nothing was done; please report it: {0}")]
     InvalidIptables(#[from] svcnat_rules::iptables::Violation),
-    /// The rules, read from the kernel or made, cannot be followed.
-    #[error("cannot tell what becomes of the packet: {0}")]
-    Simulate(#[from] SimulateError),
+    /// What becomes of a packet cannot be told.
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
     /// What kube-proxy has left cannot be looked at, or some of it cannot be removed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     KubeProxy(Vec<kube_proxy::Error>),
@@ -79,7 +78,9 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::NoService(_) => 1,
-            Self::Usage(_) | Self::Settings(_) => 2,
+            Self::Usage(_)
+            | Self::Settings(_)
+            | Self::Trace(trace::Error::Families { .. } | trace::Error::Addresses(_)) => 2,
             Self::Manifests(_) => 3,
             Self::Kernel(_)
             | Self::Agent(_)
@@ -89,7 +90,7 @@ impl Failure {
             | Self::Invalid(_)
             | Self::Iptables(_)
             | Self::InvalidIptables(_)
-            | Self::Simulate(_)
+            | Self::Trace(_)
             | Self::KubeProxy(_) => 4,
             Self::Output(_) => 5,
         })

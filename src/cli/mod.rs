@@ -22,7 +22,7 @@ mod source;
 mod status;
 mod table;
 mod top;
-pub mod trace;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -4,12 +4,12 @@ use svcnat_rules::explain::{Explanation, Rules, client_lists, understand_iptable
 use svcnat_rules::ruleset::Value;
 use svcnat_rules::simulate::Environment;
 
-use super::{Failure, Trace};
+use super::{Error, Question};
 use crate::iptables::{Iptables, clients};
 
-impl Trace {
+impl Question {
     /// By the rules of the variant of iptables that this host uses.
-    pub(super) fn of_iptables(&self) -> Result<Explanation, Failure> {
+    pub(super) fn by_iptables(&self) -> Result<Explanation, Error> {
         let family = self.family();
         let understood = understand_iptables(&Iptables::in_use()?.read()?);
         let mut environment = Environment::with_local(&self.addresses_here()?);
@@ -26,7 +26,7 @@ impl Trace {
                 )),
             }
         }
-        let mut explanation = self.explain(Rules::Iptables(&understood.ruleset), &environment, None)?;
+        let mut explanation = self.by(Rules::Iptables(&understood.ruleset), &environment, None)?;
         explanation.notes.extend(understood.left_out);
         explanation.notes.extend(unread);
         Ok(explanation)

@@ -124,7 +124,7 @@ pub struct StepReport<'a> {
 }
 
 /// The answer as JSON, in lines for people, with a newline at its end.
-pub(super) fn text(explanation: &Explanation) -> impl fmt::Display + '_ {
+pub fn text(explanation: &Explanation) -> impl fmt::Display + '_ {
     struct Json<'a>(Report<'a>);
     impl fmt::Display for Json<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

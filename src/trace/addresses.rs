@@ -1,4 +1,4 @@
-//! Addresses on the command line and of this machine.
+//! Addresses as people write them, and those of this machine.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,8 +8,12 @@ use nix::sys::socket::SockaddrStorage;
 /// The first of the ports that clients take for themselves (RFC 6335).
 const CLIENT_PORT: u16 = 49152;
 
-/// Reads a client: an address, perhaps with a port.
-pub(super) fn source(text: &str) -> Result<SocketAddr, String> {
+/// Reads a client: an address, perhaps with a port; without one it is 49152.
+///
+/// # Errors
+///
+/// What it has to be, where it is something else.
+pub fn source(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, CLIENT_PORT));
@@ -21,7 +25,11 @@ pub(super) fn source(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Reads what a client connects to: an address with a port.
-pub(super) fn destination(text: &str) -> Result<SocketAddr, String> {
+///
+/// # Errors
+///
+/// What it has to be, where it is something else.
+pub fn destination(text: &str) -> Result<SocketAddr, String> {
     match with_port(text) {
         Some(destination) => Ok(destination),
         None if text.parse::<IpAddr>().is_ok() => Err("the port is missing".to_owned()),
