@@ -21,6 +21,7 @@ mod listing;
 mod nftables;
 mod observers;
 mod outlet;
+mod packets;
 mod questions;
 mod saver;
 mod socket;
@@ -30,6 +31,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::Router;
 use svcnat_rules::cluster::Cluster;
 use svcnat_rules::net::Cidr;
 use tokio::signal::unix::{SignalKind, signal};
@@ -121,7 +123,8 @@ pub async fn run(options: Options) -> Result<(), Error> {
     if !dry {
         metrics.set_refresh(connections::refresh(&metrics, asker.clone()));
     }
-    let _socket = socket.filter(|_| !dry).and_then(|path| listen_on_socket(&path, asker));
+    let answers = socket::answers(asker, settings.mode);
+    let _socket = socket.filter(|_| !dry).and_then(|path| listen_on_socket(&path, answers));
     let observers = Observers::new(metrics.clone(), health_checks, reporter, &settings);
     let (disturbance_sender, disturbances) = mpsc::channel(1);
     let (first_success, succeeded) = oneshot::channel();
@@ -162,8 +165,8 @@ pub async fn run(options: Options) -> Result<(), Error> {
 }
 
 /// Rules matter more than questions about them, so an agent without a socket warns and goes on.
-fn listen_on_socket(path: &Path, asker: Asker) -> Option<Socket> {
-    let socket = Socket::listen(path, asker);
+fn listen_on_socket(path: &Path, answers: Router) -> Option<Socket> {
+    let socket = Socket::listen(path, answers);
     socket
         .inspect_err(|error| {
             tracing::warn!(

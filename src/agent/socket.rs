@@ -25,9 +25,11 @@ use tokio::time::sleep;
 
 use super::connections;
 use super::listing::{self, Filter};
+use super::packets;
 use super::questions::Asker;
 use crate::agent_api::{Complaint, LabelSelector, List};
 use crate::memory;
+use crate::settings::Mode;
 
 /// How long to wait when the process or the machine is out of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,13 +51,13 @@ impl Drop for Socket {
 }
 
 impl Socket {
-    /// Listens, and answers by asking the keeper. The folder is made where it is missing, and the socket of an agent that
-    /// is no more is replaced. Must be called inside a tokio runtime.
+    /// Listens, and answers. The folder is made where it is missing, and the socket of an agent that is no more is replaced.
+    /// Must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
     /// Where the file system refuses, or another process listens there: [`io::ErrorKind::AddrInUse`].
-    pub(super) fn listen(path: &Path, asker: Asker) -> io::Result<Self> {
+    pub(super) fn listen(path: &Path, answers: Router) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
@@ -67,10 +69,9 @@ impl Socket {
             listener => listener,
         }?;
         let mut task = JoinSet::new();
-        let router = router(asker);
         task.spawn(async move {
             // It never returns.
-            drop(axum::serve(Guarded(listener), router).await);
+            drop(axum::serve(Guarded(listener), answers).await);
         });
         let socket = Self { path: path.to_owned(), _task: task };
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
@@ -117,7 +118,8 @@ fn is_permitted(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw())
 }
 
-fn router(asker: Asker) -> Router {
+/// Answers to all questions of [`agent_api`](crate::agent_api), by asking the keeper or, of packets, the packet filter of a mode.
+pub(super) fn answers(asker: Asker, mode: Mode) -> Router {
     Router::new()
         .route("/v1/services", get(services))
         .route("/v1/services/{namespace}/{name}/backends", get(backends))
@@ -126,6 +128,7 @@ fn router(asker: Asker) -> Router {
         .route("/v1/status", get(status))
         .fallback(async || complaint(StatusCode::NOT_FOUND, "there is no such question".to_owned()))
         .with_state(asker)
+        .merge(packets::answers(mode))
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,8 +8,9 @@
 //! | `GET /v1/connections` | [`List`] of [`FrontendConnections`], by Service, port and frontend; with `?namespace=NAME` only those in it |
 //! | `GET /v1/services/NAMESPACE/NAME/connections` | the same of one Service, with backends |
 //! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/trace?protocol=tcp&source=ADDRESS&destination=ADDRESS:PORT` | what becomes of a packet by the rules in force, which are read for it: the object of `svcnat trace -o json` ([`Report`](crate::trace::json::Report)), and in `picture` its ways in SVG; with `&interface=NAME` or `&fromHost=true` as the command has them |
 //!
-//! Errors have a status code and a [`Complaint`]: 400 for what is no selector, 404 for what there is not, 501 for connections where they
+//! Errors have a status code and a [`Complaint`]: 400 for a question that is none, 404 for what there is not, 501 for connections where they
 //! are not counted, 503 while the agent has not been told yet all that exists. Commands print the same shapes with `-o json` and
 //! `-o yaml`. They are stable as those of [`svcnat_rules::describe`] are. A list of many Services is of several moments; each Service
 //! in it is of one.
