@@ -21,6 +21,7 @@ pub mod memory;
 pub mod metrics;
 pub mod netlink;
 mod other_mode;
+pub mod page;
 pub mod preflight;
 pub mod program;
 pub mod settings;

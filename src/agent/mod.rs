@@ -48,7 +48,7 @@ use crate::kubernetes::{
 use crate::metrics::{Kind, Metrics};
 use crate::settings::{self, Settings};
 use crate::source::News;
-use crate::{addresses, folder, state_file};
+use crate::{addresses, folder, page, state_file};
 use back_end::BackEnd;
 use keeper::{Inputs, Keeper, Parts};
 use keeper_thread::Made;
@@ -103,12 +103,14 @@ pub async fn run(options: Options) -> Result<(), Error> {
         start_source(&settings, manifests, service_cidrs, known.as_ref(), news_sender, &metrics, &mut tasks)
             .await?;
 
+    let (asker, questions, watchers) = Asker::new();
+    let answers = socket::answers(asker.clone(), settings.mode);
     let mut health_checks = None;
     let mut _servers = Vec::new();
     let (configz, shown) = watch::channel(settings.to_json());
     if !dry {
         keeper::set_oom_score_adj(&settings);
-        _servers = serve(&settings, &health, &metrics, shown)?;
+        _servers = serve(&settings, &health, &metrics, shown, &answers)?;
         let node = known.as_ref().and_then(|known| known.node.as_ref());
         let (checks, problems) =
             HealthChecks::start(&settings.rules, node, addresses::follow().await?, health.clone());
@@ -117,13 +119,11 @@ pub async fn run(options: Options) -> Result<(), Error> {
     }
     let (settings_sender, new_settings) = mpsc::channel(1);
     tasks.spawn(config::follow(settings_source, settings.clone(), settings_sender));
-    let (asker, questions, watchers) = Asker::new();
     let state_file = settings.state_file.clone().filter(|_| !dry);
     let saver = state_file.map(|path| Saver::new(path, metrics.clone(), asker.clone()));
     if !dry {
-        metrics.set_refresh(connections::refresh(&metrics, asker.clone()));
+        metrics.set_refresh(connections::refresh(&metrics, asker));
     }
-    let answers = socket::answers(asker, settings.mode);
     let _socket = socket.filter(|_| !dry).and_then(|path| listen_on_socket(&path, answers));
     let observers = Observers::new(metrics.clone(), health_checks, reporter, &settings);
     let (disturbance_sender, disturbances) = mpsc::channel(1);
@@ -268,6 +268,7 @@ fn serve(
     health: &Health,
     metrics: &Metrics,
     configz: watch::Receiver<serde_json::Value>,
+    answers: &Router,
 ) -> Result<Vec<Server>, Error> {
     let bind = |address| Bind { address, hard_fail: settings.bind_hard_fail };
     let mut servers = Vec::new();
@@ -276,6 +277,9 @@ fn serve(
     }
     if let Some(address) = settings.metrics {
         servers.push(Server::metrics(bind(address), metrics.clone(), configz)?);
+    }
+    if let Some(address) = settings.page {
+        servers.push(Server::page(bind(address), page::router(answers.clone()))?);
     }
     Ok(servers)
 }

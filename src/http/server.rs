@@ -1,4 +1,4 @@
-//! The servers for health and for metrics.
+//! The servers for health, for metrics and for the page.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::connections::{Pool, serve};
+use super::connections::{Audience, Pool, serve};
 use super::health::{Health, Verdict};
 use super::listen::listen;
 use super::{JSON, status};
@@ -66,7 +66,7 @@ impl Server {
             .route("/livez", any(livez))
             .route("/readyz", any(readyz))
             .with_state((health, metrics));
-        Self::start("healthz", bind, router)
+        Self::start("healthz", bind, router, Audience::Everybody)
     }
 
     /// Serves `/metrics`, `/healthz`, `/proxyMode` and `/configz` (`metricsBindAddress`, kube-proxy's default being
@@ -87,11 +87,21 @@ impl Server {
             .route("/proxyMode", any(proxy_mode))
             .with_state(configuration)
             .route("/healthz", any(async || text("ok")));
-        Self::start("metrics", bind, router)
+        Self::start("metrics", bind, router, Audience::Everybody)
     }
 
-    fn start(purpose: &'static str, bind: Bind, router: Router) -> Result<Self, Error> {
-        let pool = Pool::new(CONNECTIONS);
+    /// Serves the page (`pageBindAddress`, none by default) to processes of this host; see [`page::router`](crate::page::router).
+    /// Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::health`].
+    pub fn page(bind: Bind, router: Router) -> Result<Self, Error> {
+        Self::start("page", bind, router, Audience::ThisHost)
+    }
+
+    fn start(purpose: &'static str, bind: Bind, router: Router, audience: Audience) -> Result<Self, Error> {
+        let pool = Pool::new(CONNECTIONS, audience);
         let mut task = JoinSet::new();
         match listen(bind.address) {
             Ok(listener) => {

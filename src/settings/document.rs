@@ -142,6 +142,8 @@ pub struct SvcnatConfiguration {
     pub layout: Option<String>,
     /// `auto` or `never`.
     pub own_tables: Option<String>,
+    /// A loopback address with a port; empty for no page.
+    pub page_bind_address: Option<String>,
     /// Whether TCP connections to endpoints that are gone are ended.
     pub reset_dead_connections: Option<bool>,
     /// Where the last known state is kept.

@@ -121,6 +121,10 @@ pub enum Reason {
     /// No address to bind.
     #[error("\"{}\" is neither an IP address nor IP:PORT, such as 0.0.0.0:10256 or [::]:10256; port 0 is for no server", printable(.0))]
     BindAddress(String),
+    /// No address to serve the page at.
+    #[error("must be a loopback address with a port, such as 127.0.0.1:10247 or [::1]:10247, not \"{}\": the page asks nobody who they \
+             are; from elsewhere, `ssh -L 10247:127.0.0.1:10247 NODE` or `kubectl port-forward POD 10247` leads there", printable(.0))]
+    PageAddress(String),
     /// No network.
     #[error("\"{}\" is not a network in CIDR notation, such as 10.244.0.0/16 or fd00::/8", printable(.0))]
     Cidr(String),

@@ -177,6 +177,7 @@ static FLAGS: &[(&str, &str)] = &[
     ("countersSeries", "counters-series"),
     ("layout", "layout"),
     ("ownTables", "own-tables"),
+    ("pageBindAddress", "page-bind-address"),
     ("resetDeadConnections", "reset-dead-connections"),
     ("stateFile", "state-file"),
 ];

@@ -77,6 +77,8 @@ pub struct Settings {
     /// How many frontends and how many backends have a series of their own in the metrics of counted connections
     /// (`countersSeries`); 0 for no such metrics.
     pub counters_series: usize,
+    /// Where the page is served (`pageBindAddress`), which is a loopback address; `None` for nowhere.
+    pub page: Option<SocketAddr>,
 }
 
 /// The packet filter that is programmed.

@@ -30,6 +30,7 @@ impl Settings {
             ("bindAddressHardFail", self.bind_hard_fail != new.bind_hard_fail),
             ("stateFile", self.state_file != new.state_file),
             ("ownTables", self.own_tables != new.own_tables),
+            ("pageBindAddress", self.page != new.page),
         ];
         let settings = self.with_what_can_change(new);
         let at_once = [
@@ -62,6 +63,7 @@ impl Settings {
         settings.bind_hard_fail = self.bind_hard_fail;
         settings.state_file.clone_from(&self.state_file);
         settings.own_tables = self.own_tables;
+        settings.page = self.page;
         settings
     }
 
@@ -145,6 +147,7 @@ mod tests {
         check(|new| new.bind_hard_fail = true, &[], &["bindAddressHardFail"]);
         check(|new| new.state_file = Some("/x".into()), &[], &["stateFile"]);
         check(|new| new.own_tables = OwnTables::Never, &[], &["ownTables"]);
+        check(|new| new.page = Some(([127, 0, 0, 1], 10_247).into()), &[], &["pageBindAddress"]);
         let both = |new: &mut Settings| {
             new.rules.node_name = Name::from("new");
             new.rules.masquerade_bit = 3;

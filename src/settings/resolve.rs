@@ -98,6 +98,7 @@ impl Resolver {
             state_file: text(svcnat.state_file.as_ref()).map(PathBuf::from),
             own_tables: self.own_tables(svcnat),
             counters_series: svcnat.counters_series.unwrap_or(500),
+            page: self.page(svcnat),
         }
     }
 
@@ -249,6 +250,17 @@ impl Resolver {
                 OwnTables::Auto
             }
         }
+    }
+
+    fn page(&mut self, svcnat: &SvcnatConfiguration) -> Option<SocketAddr> {
+        let given = text(svcnat.page_bind_address.as_ref())?;
+        let address = given.parse().ok();
+        let address =
+            address.filter(|address: &SocketAddr| address.ip().is_loopback() && address.port() != 0);
+        if address.is_none() {
+            self.problem("pageBindAddress", Reason::PageAddress(given.to_owned()));
+        }
+        address
     }
 
     fn rules(

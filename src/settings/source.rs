@@ -174,6 +174,7 @@ impl SvcnatConfiguration {
             counters_series: self.counters_series.or(other.counters_series),
             layout: self.layout.or(other.layout),
             own_tables: self.own_tables.or(other.own_tables),
+            page_bind_address: self.page_bind_address.or(other.page_bind_address),
             reset_dead_connections: self.reset_dead_connections.or(other.reset_dead_connections),
             state_file: self.state_file.or(other.state_file),
         }

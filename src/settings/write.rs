@@ -101,6 +101,7 @@ impl Settings {
             counters_series: Some(self.counters_series),
             layout: Some(layout.to_owned()),
             own_tables: Some(own_tables.to_owned()),
+            page_bind_address: Some(self.page.map(|address| address.to_string()).unwrap_or_default()),
             reset_dead_connections: Some(self.reset_dead_connections),
             state_file: Some(path(self.state_file.as_deref())),
         }

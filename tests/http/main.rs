@@ -10,5 +10,6 @@
 mod addresses;
 mod flood;
 mod health_checks;
+mod page;
 mod servers;
 mod support;

@@ -103,6 +103,11 @@ fn conntrack() -> impl Strategy<Value = Conntrack> {
     )
 }
 
+fn page() -> impl Strategy<Value = Option<SocketAddr>> {
+    let address = prop_oneof![Just("127.0.0.1"), Just("127.8.9.10"), Just("::1")];
+    of((address, 1..=u16::MAX).prop_map(|(address, port)| (address.parse::<IpAddr>().unwrap(), port).into()))
+}
+
 prop_compose! {
     fn settings()(
         rules in rules(),
@@ -113,6 +118,7 @@ prop_compose! {
         periods in (1..u64::from(u32::MAX), 0..=100_u32),
         rest in (-1000..=1000, any::<u32>(), any::<bool>(), path(), any::<bool>()),
         counters_series in any::<u32>(),
+        page in page(),
     ) -> Settings {
         let sync_period = Duration::from_nanos(periods.0);
         Settings {
@@ -133,6 +139,7 @@ prop_compose! {
             state_file: rest.3,
             own_tables: if rest.4 { OwnTables::Auto } else { OwnTables::Never },
             counters_series: usize::try_from(counters_series).unwrap(),
+            page,
         }
     }
 }

@@ -111,6 +111,12 @@ struct ProcessFlags {
     /// metrics [default: 500]
     #[arg(long, value_name = "SERIES")]
     counters_series: Option<usize>,
+    /// Where a page for people is served, on a loopback address, such as 127.0.0.1:10247; empty for nowhere [default: nowhere]
+    ///
+    /// The page shows Services, backends and the agent's status as they change, and draws the way of a packet. Whoever can connect
+    /// there sees it.
+    #[arg(long, value_name = "IP:PORT")]
+    page_bind_address: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -206,6 +212,7 @@ impl ProcessFlags {
         flags.svcnat.state_file.clone_from(&self.state_file);
         flags.svcnat.own_tables = self.own_tables.as_ref().map(value_name);
         flags.svcnat.counters_series = self.counters_series;
+        flags.svcnat.page_bind_address.clone_from(&self.page_bind_address);
     }
 }
 

@@ -24,7 +24,7 @@ use svcnat_rules::name::ObjectName;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::connections::Pool;
+use super::connections::{Audience, Pool};
 use super::health::Health;
 use super::{JSON, status};
 use claims::Claims;
@@ -119,7 +119,7 @@ impl HealthChecks {
             claims: Mutex::default(),
             changed: Notify::new(),
             health,
-            pool: Pool::new(CONNECTIONS),
+            pool: Pool::new(CONNECTIONS, Audience::Everybody),
             problems,
         });
         let (selection, selected) = watch::channel(Selection::new(config, node));
