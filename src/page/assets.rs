@@ -25,7 +25,7 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 12] = [
+const ASSETS: [Asset; 13] = [
     asset!("/", "index.html", HTML),
     asset!("/assets/icon.svg", "icon.svg", SVG),
     asset!("/assets/style.css", "style.css", CSS),
@@ -35,6 +35,7 @@ const ASSETS: [Asset; 12] = [
     asset!("/assets/words.js", "words.js", SCRIPT),
     asset!("/assets/services.js", "services.js", SCRIPT),
     asset!("/assets/table.js", "table.js", SCRIPT),
+    asset!("/assets/connections.js", "connections.js", SCRIPT),
     asset!("/assets/service.js", "service.js", SCRIPT),
     asset!("/assets/status.js", "status.js", SCRIPT),
     asset!("/assets/trace.js", "trace.js", SCRIPT),

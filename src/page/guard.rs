@@ -37,6 +37,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
 /// Which site's page a request comes from, as browsers tell it (Fetch Metadata, W3C).
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// The questions whose answers are in proportion to the cluster.
+const LARGE: [&str; 2] = ["/v1/services", "/v1/connections"];
+
 /// How many may be told of all Services at a time. What one is told, or was told and is told the changes of, takes memory in
 /// proportion to the cluster, and any process of the host may ask.
 const READERS: usize = 8;
@@ -57,7 +60,7 @@ impl Default for Guard {
 pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let mut response = match objection(&request) {
         Some(refusal) => refusal,
-        None if request.uri().path() == "/v1/services" => guard.one_of_few(request, next).await,
+        None if LARGE.contains(&request.uri().path()) => guard.one_of_few(request, next).await,
         None => next.run(request).await,
     };
     for (name, value) in HEADERS {

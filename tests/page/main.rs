@@ -11,6 +11,7 @@
 #[path = "../agent_support/mod.rs"]
 mod agent_support;
 mod browser;
+mod connections;
 mod looks;
 mod many;
 mod questions;

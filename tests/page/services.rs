@@ -11,7 +11,7 @@ use crate::scene::{Scene, look, market};
 /// A table's rows without the heading, each as its cells.
 pub const ROWS: &str = "
     return [...document.querySelectorAll('#services-table tbody tr')].map((row) =>
-        [...row.cells].map((cell) => cell.textContent));";
+        [...row.cells].filter((cell) => !cell.matches('.counted')).map((cell) => cell.textContent));";
 
 const BACKENDS: &str = "
     return [...document.querySelectorAll('#backends-table tbody tr')].map((row) =>

@@ -1,6 +1,7 @@
 // The page: which view is shown, and what the agent tells all of them.
 
 import { Watch, ask, repeat } from "./agent.js";
+import { Connections } from "./connections.js";
 import { byId } from "./dom.js";
 import { ServiceView } from "./service.js";
 import { Services } from "./services.js";
@@ -12,7 +13,8 @@ import { TraceView } from "./trace.js";
 const STATUS = 3000;
 
 const services = new Services();
-const table = new ServicesTable(services);
+const connections = new Connections(() => table.draw());
+const table = new ServicesTable(services, connections);
 const service = new ServiceView(services);
 const trace = new TraceView();
 

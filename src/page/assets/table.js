@@ -15,8 +15,8 @@ const AGES = 10000;
 
 const collator = new Intl.Collator("en", { numeric: true });
 
-/** What each column says of a Service; `by` is what it is sorted by where that is not the text, `size` how large a window must be
- * that shows it. */
+/** What each column says of a Service and its connections; `by` is what it is sorted by where that is not the text, `size` where it
+ * is shown. */
 const COLUMNS = [
   { title: "Namespace", text: (service) => service.namespace },
   { title: "Name", text: (service) => service.name, link: true },
@@ -35,6 +35,8 @@ const COLUMNS = [
   { title: "Age", text: age, by: ({ created }) => created === null ? Infinity : -created, number: true, passes: true, size: "large" },
   { title: "Source ranges", text: sourceRanges, code: true, size: "wide" },
   { title: "Health check", text: healthCheck, by: (service) => service.healthCheckNodePort ?? 0, number: true, size: "wide" },
+  { title: "Connections/s", text: (service, connections) => connections.text(service),
+    by: (service, connections) => connections.of(service) ?? 0, number: true, passes: true, size: "counted" },
 ];
 
 function externals(service) {
@@ -56,6 +58,7 @@ function healthCheck({ healthCheckNodePort: port, type }) {
 /** The table and what chooses its rows. */
 export class ServicesTable {
   #services;
+  #connections;
   #body = byId("services-table").tBodies[0];
   #more = byId("more");
   #filter = byId("filter");
@@ -68,8 +71,9 @@ export class ServicesTable {
   /** What a Service says in all columns but those that time changes, in lower case. */
   #texts = new WeakMap();
 
-  constructor(services) {
+  constructor(services, connections) {
     this.#services = services;
+    this.#connections = connections;
     this.#heading();
     const anew = () => {
       this.#limit = ROWS;
@@ -111,6 +115,7 @@ export class ServicesTable {
   }
 
   #draw() {
+    byId("services-table").classList.toggle("counting", this.#connections.wanted);
     this.#namespaces();
     const chosen = this.#chosen();
     const shown = chosen.slice(0, this.#limit);
@@ -141,7 +146,7 @@ export class ServicesTable {
     if (column === null) return chosen.sort(byName);
     const by = column.by ?? column.text;
     const sign = descending ? -1 : 1;
-    const keyed = chosen.map((service) => [by(service), service]);
+    const keyed = chosen.map((service) => [by(service, this.#connections), service]);
     keyed.sort(([a, s], [b, t]) => sign * compare(a, b) || byName(s, t));
     return keyed.map(([, service]) => service);
   }
@@ -161,7 +166,7 @@ export class ServicesTable {
     COLUMNS.forEach((column, index) => {
       const cell = row.cells[index];
       cell.classList.toggle("bad", column.bad?.(service) ?? false);
-      const text = column.text(service);
+      const text = column.text(service, this.#connections);
       if (cell.textContent === text) return;
       (cell.querySelector("a") ?? cell).replaceChildren(...(column.code && !column.long ? breakable(text) : [text]));
     });
