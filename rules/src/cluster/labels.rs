@@ -7,8 +7,8 @@ use std::fmt;
 ///
 /// They are kept as one text that is read from its start to its end, since a cluster has many and they are looked at only
 /// when somebody asks. Each label ends in a control character, which neither a key nor a value can have. One of them ends
-/// `KEY=VALUE`; each of the others stands for a well-known key, and ends `VALUE` alone. So those that charts commonly give a
-/// Service take 64 bytes, where their keys alone would take twice as many.
+/// `KEY=VALUE`; each of the others stands for a well-known key, and ends `VALUE` alone. So the six that charts commonly give a
+/// Service take 64 to 80 bytes, where their keys alone would take twice as many.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Labels(Box<str>);
 
