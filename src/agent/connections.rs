@@ -17,8 +17,8 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::complaint::{complaint, no_service, not_yet};
 use super::questions::{Asker, Counting, NotCounted};
-use super::socket::{complaint, no_service, not_yet};
 use crate::agent_api::{FrontendConnections, List};
 use crate::connections::{frontends, with_backends};
 use crate::metrics::{Metrics, Refresh};

@@ -4,10 +4,12 @@
 //! transactions and keeps the kernel in step; the rest is what people and machines are told. Nothing here waits for
 //! anything that another part does, but the keeper for the kernel.
 
+mod answers;
 mod back_end;
 mod backoff;
 mod chronicle;
 mod cleaner;
+mod complaint;
 mod config;
 mod connections;
 mod error;
@@ -104,7 +106,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
             .await?;
 
     let (asker, questions, watchers) = Asker::new();
-    let answers = socket::answers(asker.clone(), settings.mode);
+    let answers = answers::router(asker.clone(), settings.mode);
     let mut health_checks = None;
     let mut _servers = Vec::new();
     let (configz, shown) = watch::channel(settings.to_json());

@@ -19,7 +19,7 @@ use svcnat_rules::net::Protocol;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::socket::complaint;
+use super::complaint::complaint;
 use crate::agent_api::API_VERSION;
 use crate::memory;
 use crate::settings::{Mode, interface_name};

@@ -7,35 +7,16 @@ use std::os::unix::net::UnixStream as Probe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Path as Segments, Query, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::Router;
 use axum::serve::Listener;
-use axum::{Json, Router};
 use nix::unistd::geteuid;
-use serde::Deserialize;
-use svcnat_rules::name::ObjectName;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
-
-use super::connections;
-use super::listing::{self, Filter};
-use super::packets;
-use super::questions::Asker;
-use crate::agent_api::{Complaint, LabelSelector, List};
-use crate::memory;
-use crate::settings::Mode;
 
 /// How long to wait when the process or the machine is out of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A list of so many Services takes some megabytes for a while.
-const MANY: usize = 1_000;
 
 /// A socket with its server. Both go when it is dropped.
 pub(super) struct Socket {
@@ -116,83 +97,4 @@ impl Listener for Guarded {
 
 fn is_permitted(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw())
-}
-
-/// Answers to all questions of [`agent_api`](crate::agent_api), by asking the keeper or, of packets, the packet filter of a mode.
-pub(super) fn answers(asker: Asker, mode: Mode) -> Router {
-    Router::new()
-        .route("/v1/services", get(services))
-        .route("/v1/services/{namespace}/{name}/backends", get(backends))
-        .route("/v1/services/{namespace}/{name}/connections", get(connections::of_service))
-        .route("/v1/connections", get(connections::list))
-        .route("/v1/status", get(status))
-        .fallback(async || complaint(StatusCode::NOT_FOUND, "there is no such question".to_owned()))
-        .with_state(asker)
-        .merge(packets::answers(mode))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Which {
-    namespace: Option<String>,
-    label_selector: Option<String>,
-    #[serde(default)]
-    watch: bool,
-}
-
-async fn services(State(asker): State<Asker>, Query(which): Query<Which>) -> Response {
-    let selector = which.label_selector.map(|text| text.parse::<LabelSelector>()).transpose();
-    let selector = match selector {
-        Ok(selector) => selector,
-        Err(error) => return complaint(StatusCode::BAD_REQUEST, format!("labelSelector: {error}")),
-    };
-    let filter = Filter { namespace: which.namespace, selector };
-    if which.watch {
-        return match listing::watch(asker, filter).await {
-            Some(lines) => ([(CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response(),
-            None => not_yet(),
-        };
-    }
-    let Some(services) = listing::all(&asker, &filter).await else { return not_yet() };
-    let many = services.len() > MANY;
-    // On a thread of its own: the text of 10,000 Services has some megabytes.
-    let text = spawn_blocking(move || serde_json::to_vec(&List::services(services))).await;
-    if many {
-        memory::give_back();
-    }
-    match text {
-        Ok(Ok(text)) => ([(CONTENT_TYPE, "application/json")], text).into_response(),
-        _ => complaint(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written".to_owned()),
-    }
-}
-
-async fn backends(
-    State(asker): State<Asker>,
-    Segments((namespace, name)): Segments<(String, String)>,
-) -> Response {
-    let service = ObjectName::new(&namespace, &name);
-    let Some(part) = asker.part(vec![service.clone()]).await else { return not_yet() };
-    match part.backends(&service) {
-        Some(backends) => Json(List::backends(backends)).into_response(),
-        None => no_service(&service),
-    }
-}
-
-async fn status(State(asker): State<Asker>) -> Response {
-    asker.status().await.map_or_else(not_yet, |status| Json(status).into_response())
-}
-
-pub(super) fn not_yet() -> Response {
-    complaint(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "not all that exists in the cluster is known yet; `svcnat status` says more".to_owned(),
-    )
-}
-
-pub(super) fn no_service(service: &ObjectName) -> Response {
-    complaint(StatusCode::NOT_FOUND, format!("no Service {service} wants rules"))
-}
-
-pub(super) fn complaint(status: StatusCode, message: String) -> Response {
-    (status, Json(Complaint { message })).into_response()
 }
