@@ -1,8 +1,10 @@
 //! New connections per second, by answers of the shape that `src/agent_api` says.
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::routing::get;
@@ -12,9 +14,9 @@ use serde_json::{Value, json};
 use svcnat::http::{Bind, Server};
 use svcnat::page;
 
-use crate::agent_support::{holds, on_node_a};
+use crate::agent_support::{holds, must, on_node_a};
 use crate::browser::Browser;
-use crate::scene::{PAGE, look, market};
+use crate::scene::{PAGE, Scene, look, market};
 
 const SHOWN: &str = "
     return [...document.querySelectorAll('#services-table .counted')].filter((cell) => cell.checkVisibility())
@@ -77,6 +79,34 @@ fn connections_are_counted_for_whoever_wants_to_know() {
             drop(stop);
         });
         drop(server);
+    });
+}
+
+#[test]
+fn what_the_kernel_counts_is_shown() {
+    on_node_a(|| {
+        // Backends are behind it: what is sent to them is counted on its way out.
+        for command in [
+            "link add out type veth peer name far",
+            "address add 192.168.99.1/24 dev out",
+            "link set far up",
+            "link set out up",
+            "route add default dev out",
+        ] {
+            must("ip", &command.split(' ').collect::<Vec<_>>());
+        }
+        let _scene = Scene::of(&market(), &["--counters"]);
+        let browser = Browser::start(1200, 800);
+        browser.open(&format!("http://{PAGE}/"));
+        browser.until_true("document.querySelectorAll('#services-table tbody tr').length === 5");
+        browser.click("#connections");
+        browser.until("rates", SHOWN, |shown| {
+            // In the order of names, behind the heading: the API of `market` is the first one.
+            let api = SocketAddr::from(([10, 96, 0, 11], 80));
+            drop(TcpStream::connect_timeout(&api, Duration::from_millis(1)));
+            let rate = |index: usize| shown[index].as_str().and_then(|text| text.parse::<f64>().ok());
+            holds(rate(1).is_some_and(|rate| rate > 0.0) && rate(3) == Some(0.0), shown.to_string())
+        });
     });
 }
 
