@@ -69,8 +69,9 @@ impl Saver {
         }
         self.next = now + INTERVAL;
         if !busy {
-            self.dirty = false;
             self.writing = self.start();
+            // Without a thread it is still to be written, at the next time.
+            self.dirty = self.writing.is_none();
         }
     }
 
