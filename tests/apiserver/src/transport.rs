@@ -1,7 +1,7 @@
 //! Sockets and the connections on them.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,6 +10,7 @@ use std::{io, sync::mpsc as blocking};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -97,7 +98,10 @@ impl Transport {
                 let _ = done.send(());
             }
             Order::Leave(done) => {
-                self.listener = None;
+                if let Some(listener) = self.listener.take() {
+                    // A program that another thread is starting holds a copy until it runs, which would accept connections.
+                    let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
+                }
                 self.connections.shutdown().await;
                 let _ = done.send(());
             }
@@ -182,4 +186,26 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sha
         if ended || cut.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_leaves_accepts_nothing_even_where_another_process_has_a_copy_of_the_socket() {
+        let (_, frozen) = watch::channel(false);
+        let mut transport = Transport::bind(([127, 0, 0, 1], 0).into(), None, frozen).unwrap();
+        let copy = SockRef::from(transport.listener.as_ref().unwrap()).try_clone().unwrap();
+        let address = transport.address;
+        let connect = || net::TcpStream::connect(address).map(drop).map_err(|error| error.kind());
+        assert_eq!(connect(), Ok(()));
+        let (done, wait) = blocking::channel();
+        transport.obey(Order::Leave(done)).await;
+        wait.recv().unwrap();
+        assert_eq!(connect(), Err(io::ErrorKind::ConnectionRefused));
+        drop(copy);
+    }
 }
