@@ -37,20 +37,20 @@ impl Checks {
 }
 
 /// The text of a field, where empty is the same as absent.
-pub(super) fn given(text: Option<&String>) -> Option<&str> {
-    text.map(String::as_str).filter(|text| !text.is_empty())
+pub(super) fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// The value of a label.
-pub(super) fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a String> {
-    metadata.labels.as_ref()?.get(key)
+pub(super) fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.labels.as_ref()?.get(key).map(String::as_str)
 }
 
 /// Namespace and name of an object. A manifest may leave the namespace out; it is `default` then, as for kubectl.
 pub(super) fn object_name(metadata: &ObjectMeta, rule: NameRule, checks: &mut Checks) -> Option<ObjectName> {
-    let namespace = given(metadata.namespace.as_ref()).unwrap_or("default");
+    let namespace = given(metadata.namespace.as_deref()).unwrap_or("default");
     let namespace = checks.check(|| "metadata.namespace".into(), name(namespace, NameRule::Label));
-    let own = given(metadata.name.as_ref()).unwrap_or_default();
+    let own = given(metadata.name.as_deref()).unwrap_or_default();
     let own = checks.check(|| "metadata.name".into(), name(own, rule));
     Some(ObjectName::new(namespace?, own?))
 }
@@ -81,7 +81,7 @@ fn is_subdomain_part(text: &str) -> bool {
 }
 
 /// The name of a service port or endpoint port; absent and empty are the same.
-pub(super) fn port_name(text: Option<&String>) -> Result<Name, Problem> {
+pub(super) fn port_name(text: Option<&str>) -> Result<Name, Problem> {
     given(text).map_or(Ok(Name::from("")), |text| name(text, NameRule::Label).map(Name::from))
 }
 
@@ -97,7 +97,7 @@ pub(super) fn optional_port(number: Option<i32>) -> Result<Option<NonZeroU16>, P
 }
 
 /// A protocol; TCP where none is given.
-pub(super) fn protocol(text: Option<&String>) -> Result<Protocol, Problem> {
+pub(super) fn protocol(text: Option<&str>) -> Result<Protocol, Problem> {
     match given(text) {
         None | Some("TCP") => Ok(Protocol::Tcp),
         Some("UDP") => Ok(Protocol::Udp),
@@ -181,19 +181,37 @@ pub(super) fn networks(list: Option<&Vec<String>>, field: &str, checks: &mut Che
     networks
 }
 
-/// The pod that an endpoint points to.
+/// What an endpoint points to.
+#[derive(Default)]
+pub(super) struct Target<'a> {
+    pub kind: Option<&'a str>,
+    pub namespace: Option<&'a str>,
+    pub name: Option<&'a str>,
+}
+
+impl<'a> From<&'a ObjectReference> for Target<'a> {
+    fn from(found: &'a ObjectReference) -> Self {
+        Self {
+            kind: found.kind.as_deref(),
+            namespace: found.namespace.as_deref(),
+            name: found.name.as_deref(),
+        }
+    }
+}
+
+/// The pod that an endpoint points to, where it is in the namespace of its slice unless it says another.
 ///
 /// The API server does not check these names and no rule depends on them, so one that cannot be a pod's counts as none.
-pub(super) fn pod_of(target: Option<&ObjectReference>, namespace: &str) -> Option<ObjectName> {
-    let target = target.filter(|target| target.kind.as_deref() == Some("Pod"))?;
-    let namespace = given(target.namespace.as_ref()).unwrap_or(namespace);
+pub(super) fn pod_of(target: Option<Target<'_>>, namespace: &str) -> Option<ObjectName> {
+    let target = target.filter(|target| target.kind == Some("Pod"))?;
+    let namespace = given(target.namespace).unwrap_or(namespace);
     let namespace = name(namespace, NameRule::Label).ok()?;
-    let own = name(target.name.as_deref().unwrap_or_default(), NameRule::Subdomain).ok()?;
+    let own = name(target.name.unwrap_or_default(), NameRule::Subdomain).ok()?;
     Some(ObjectName::new(namespace, own))
 }
 
 /// The name of the node that an endpoint or pod is on.
-pub(super) fn node_name(text: Option<&String>) -> Result<Option<Name>, Problem> {
+pub(super) fn node_name(text: Option<&str>) -> Result<Option<Name>, Problem> {
     given(text).map(|text| name(text, NameRule::Subdomain).map(Name::from)).transpose()
 }
 

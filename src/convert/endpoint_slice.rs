@@ -8,7 +8,7 @@ use svcnat_rules::net::Family;
 use super::check::{self, Checks};
 use super::invalid::{Invalid, NameRule, Problem};
 use super::service::{HEADLESS, PROXY_NAME};
-use super::{NotProgrammed, Outcome};
+use super::{NotProgrammed, Outcome, trimmed};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -21,9 +21,9 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 ///
 /// No label with the name of the Service, an address that is not one or is of the other family, a port out of range,
 /// names that are none.
-pub fn endpoint_slice(object: &discovery::EndpointSlice) -> Result<Outcome<EndpointSlice>, Invalid> {
+pub fn endpoint_slice(object: &trimmed::EndpointSlice) -> Result<Outcome<EndpointSlice>, Invalid> {
     if let Some(proxy) = check::label(&object.metadata, PROXY_NAME) {
-        return Ok(Outcome::NotProgrammed(NotProgrammed::OtherProxy(proxy.clone())));
+        return Ok(Outcome::NotProgrammed(NotProgrammed::OtherProxy(proxy.to_owned())));
     }
     if check::label(&object.metadata, HEADLESS).is_some() {
         return Ok(Outcome::NotProgrammed(NotProgrammed::Headless));
@@ -33,7 +33,7 @@ pub fn endpoint_slice(object: &discovery::EndpointSlice) -> Result<Outcome<Endpo
     }
     let mut checks = Checks::default();
     let own = check::object_name(&object.metadata, NameRule::Subdomain, &mut checks);
-    let service = check::label(&object.metadata, SERVICE_NAME).map(String::as_str).unwrap_or_default();
+    let service = check::label(&object.metadata, SERVICE_NAME).unwrap_or_default();
     let service = check::name(service, NameRule::Label);
     let service = checks.check(|| format!("metadata.labels.{SERVICE_NAME}"), service);
     let family = match object.address_type.as_str() {
@@ -52,12 +52,12 @@ pub fn endpoint_slice(object: &discovery::EndpointSlice) -> Result<Outcome<Endpo
     checks.finish(slice).map(Outcome::Programmed)
 }
 
-fn ports(object: &discovery::EndpointSlice, checks: &mut Checks) -> Vec<EndpointPort> {
+fn ports(object: &trimmed::EndpointSlice, checks: &mut Checks) -> Vec<EndpointPort> {
     let mut ports: Vec<EndpointPort> = Vec::new();
-    for (i, found) in object.ports.iter().flatten().enumerate() {
+    for (i, found) in object.ports.iter().enumerate() {
         let Some(number) = found.port else { continue };
-        let name = checks.check(|| format!("ports[{i}].name"), check::port_name(found.name.as_ref()));
-        let protocol = check::protocol(found.protocol.as_ref());
+        let name = checks.check(|| format!("ports[{i}].name"), check::port_name(found.name.as_deref()));
+        let protocol = check::protocol(found.protocol.as_deref());
         let protocol = checks.check(|| format!("ports[{i}].protocol"), protocol);
         let port = checks.check(|| format!("ports[{i}].port"), check::port(number));
         let (Some(name), Some(protocol), Some(port)) = (name, protocol, port) else { continue };
@@ -72,21 +72,21 @@ fn ports(object: &discovery::EndpointSlice, checks: &mut Checks) -> Vec<Endpoint
 /// The `i`-th endpoint. Where the slice's own family is unknown, that is reported already and any family will do.
 fn endpoint(
     i: usize,
-    found: &discovery::Endpoint,
+    found: &trimmed::Endpoint,
     family: Option<Family>,
     namespace: &str,
     checks: &mut Checks,
 ) -> Option<Endpoint> {
-    let address =
-        found.addresses.first().ok_or(Problem::Required).and_then(|text| check::unicast_address(text));
+    let first = found.addresses.as_ref().and_then(|addresses| addresses.first());
+    let address = first.ok_or(Problem::Required).and_then(|text| check::unicast_address(text));
     let address = address.and_then(|address| match family {
         Some(expected) if expected != Family::of(address) => Err(Problem::WrongFamily { address, expected }),
         _ => Ok(address),
     });
-    let field = if found.addresses.is_empty() { "addresses" } else { "addresses[0]" };
+    let field = if first.is_none() { "addresses" } else { "addresses[0]" };
     let address = checks.check(|| format!("endpoints[{i}].{field}"), address);
     let node =
-        checks.check(|| format!("endpoints[{i}].nodeName"), check::node_name(found.node_name.as_ref()));
+        checks.check(|| format!("endpoints[{i}].nodeName"), check::node_name(found.node_name.as_deref()));
     let hints = found.hints.as_ref();
     let zones = hints.into_iter().flat_map(|hints| hints.for_zones.iter().flatten());
     let nodes = hints.into_iter().flat_map(|hints| hints.for_nodes.iter().flatten());
@@ -94,8 +94,8 @@ fn endpoint(
         address: address?,
         conditions: conditions(found.conditions.as_ref()),
         node: node?,
-        zone: check::given(found.zone.as_ref()).map(Name::from),
-        pod: check::pod_of(found.target_ref.as_ref(), namespace),
+        zone: check::given(found.zone.as_deref()).map(Name::from),
+        pod: check::pod_of(found.target_ref.as_ref().map(Into::into), namespace),
         zone_hints: zones.map(|zone| Name::from(zone.name.as_str())).collect(),
         node_hints: nodes.map(|node| Name::from(node.name.as_str())).collect(),
     })

@@ -19,7 +19,7 @@ use super::{NotProgrammed, Outcome};
 /// An address that is not one, a port out of range, names that are none.
 pub fn endpoints(object: &core::Endpoints) -> Result<Outcome<Vec<EndpointSlice>>, Invalid> {
     if let Some(proxy) = check::label(&object.metadata, PROXY_NAME) {
-        return Ok(Outcome::NotProgrammed(NotProgrammed::OtherProxy(proxy.clone())));
+        return Ok(Outcome::NotProgrammed(NotProgrammed::OtherProxy(proxy.to_owned())));
     }
     if check::label(&object.metadata, HEADLESS).is_some() {
         return Ok(Outcome::NotProgrammed(NotProgrammed::Headless));
@@ -54,8 +54,9 @@ pub fn endpoints(object: &core::Endpoints) -> Result<Outcome<Vec<EndpointSlice>>
 fn ports(field: &str, subset: &core::EndpointSubset, checks: &mut Checks) -> Vec<EndpointPort> {
     let mut ports = Vec::new();
     for (i, found) in subset.ports.iter().flatten().enumerate() {
-        let name = checks.check(|| format!("{field}.ports[{i}].name"), check::port_name(found.name.as_ref()));
-        let protocol = check::protocol(found.protocol.as_ref());
+        let name =
+            checks.check(|| format!("{field}.ports[{i}].name"), check::port_name(found.name.as_deref()));
+        let protocol = check::protocol(found.protocol.as_deref());
         let protocol = checks.check(|| format!("{field}.ports[{i}].protocol"), protocol);
         let port = checks.check(|| format!("{field}.ports[{i}].port"), check::port(found.port));
         if let (Some(name), Some(protocol), Some(port)) = (name, protocol, port) {
@@ -73,13 +74,13 @@ fn endpoint(
     checks: &mut Checks,
 ) -> Option<Endpoint> {
     let address = checks.check(|| format!("{field}.ip"), check::unicast_address(&found.ip));
-    let node = checks.check(|| format!("{field}.nodeName"), check::node_name(found.node_name.as_ref()));
+    let node = checks.check(|| format!("{field}.nodeName"), check::node_name(found.node_name.as_deref()));
     Some(Endpoint {
         address: address?,
         conditions: Conditions { ready, serving: ready, terminating: false },
         node: node?,
         zone: None,
-        pod: check::pod_of(found.target_ref.as_ref(), namespace),
+        pod: check::pod_of(found.target_ref.as_ref().map(Into::into), namespace),
         zone_hints: Box::default(),
         node_hints: Box::default(),
     })

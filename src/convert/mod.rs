@@ -15,6 +15,7 @@ mod pod;
 mod selection;
 mod service;
 mod service_cidr;
+pub mod trimmed;
 mod validate;
 
 pub use endpoint_slice::endpoint_slice;

@@ -34,7 +34,7 @@ pub fn node(object: &core::Node) -> Result<Node, Invalid> {
 /// `spec.podCIDRs`, or `spec.podCIDR` where only that is given; the API server keeps the two alike.
 fn pod_cidrs(object: &core::Node, checks: &mut Checks) -> Vec<Cidr> {
     let Some(spec) = &object.spec else { return Vec::new() };
-    match (&spec.pod_cidrs, check::given(spec.pod_cidr.as_ref())) {
+    match (&spec.pod_cidrs, check::given(spec.pod_cidr.as_deref())) {
         (Some(list), _) if !list.is_empty() => check::networks(Some(list), "spec.podCIDRs", checks),
         (_, Some(one)) => checks.check(|| "spec.podCIDR".into(), check::network(one)).into_iter().collect(),
         _ => Vec::new(),

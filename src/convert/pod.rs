@@ -57,7 +57,7 @@ pub fn pod(object: &core::Pod) -> Result<Outcome<Pod>, Invalid> {
     let mut checks = Checks::default();
     let name = check::object_name(&object.metadata, NameRule::Subdomain, &mut checks);
     let addresses = addresses(status, &mut checks);
-    let node = object.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+    let node = object.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     let node = checks.check(|| "spec.nodeName".into(), check::node_name(node));
     let ports = object.spec.as_ref().map_or_else(Vec::new, |spec| ports(spec, &mut checks));
     let pod = || {
@@ -81,7 +81,7 @@ pub fn pod(object: &core::Pod) -> Result<Outcome<Pod>, Invalid> {
 fn addresses(status: &core::PodStatus, checks: &mut Checks) -> Vec<IpAddr> {
     let list = status.pod_ips.as_deref().unwrap_or_default();
     if list.is_empty() {
-        let single = check::given(status.pod_ip.as_ref()).map(check::unicast_address).transpose();
+        let single = check::given(status.pod_ip.as_deref()).map(check::unicast_address).transpose();
         return checks.check(|| "status.podIP".into(), single).flatten().into_iter().collect();
     }
     let list = list.iter().enumerate();
@@ -106,8 +106,8 @@ fn ports(spec: &core::PodSpec, checks: &mut Checks) -> Vec<ContainerPort> {
     for (list, (i, container)) in containers.chain(sidecars.map(|entry| ("initContainers", entry))) {
         for (k, found) in container.ports.iter().flatten().enumerate() {
             let field = |name: &'static str| move || format!("spec.{list}[{i}].ports[{k}].{name}");
-            let Some(name) = check::given(found.name.as_ref()) else { continue };
-            let protocol = checks.check(field("protocol"), check::protocol(found.protocol.as_ref()));
+            let Some(name) = check::given(found.name.as_deref()) else { continue };
+            let protocol = checks.check(field("protocol"), check::protocol(found.protocol.as_deref()));
             let port = checks.check(field("containerPort"), check::port(found.container_port));
             if let (Some(protocol), Some(port)) = (protocol, port) {
                 ports.push(ContainerPort { name: Name::from(name), protocol, port });

@@ -35,16 +35,16 @@ pub fn service(object: &core::Service) -> Result<Outcome<Service>, Invalid> {
     }
     let mut checks = Checks::default();
     let name = check::object_name(&object.metadata, NameRule::Label, &mut checks);
-    let kind = checks.check(|| "spec.type".into(), service_type(spec.type_.as_ref()));
+    let kind = checks.check(|| "spec.type".into(), service_type(spec.type_.as_deref()));
     let cluster_ips = cluster_ips(spec, &mut checks);
     let external_ips = external_ips(spec, &mut checks);
     let load_balancer_ips = load_balancer_ips(object, &mut checks);
     let ranges = spec.load_balancer_source_ranges.as_ref();
     let source_ranges = check::networks(ranges, "spec.loadBalancerSourceRanges", &mut checks);
     let ports = ports(spec, kind, &mut checks);
-    let policy = policy(spec.external_traffic_policy.as_ref());
+    let policy = policy(spec.external_traffic_policy.as_deref());
     let external_policy = checks.check(|| "spec.externalTrafficPolicy".into(), policy);
-    let internal_policy = self::policy(spec.internal_traffic_policy.as_ref());
+    let internal_policy = self::policy(spec.internal_traffic_policy.as_deref());
     let internal_policy = checks.check(|| "spec.internalTrafficPolicy".into(), internal_policy);
     let affinity_seconds = affinity_seconds(spec, &mut checks);
     let health = check::optional_port(spec.health_check_node_port);
@@ -81,7 +81,7 @@ pub fn service(object: &core::Service) -> Result<Outcome<Service>, Invalid> {
 fn not_programmed(object: &core::Service, spec: &core::ServiceSpec) -> Option<NotProgrammed> {
     let cluster_ips = spec.cluster_ip.iter().chain(spec.cluster_ips.iter().flatten());
     if let Some(proxy) = check::label(&object.metadata, PROXY_NAME) {
-        Some(NotProgrammed::OtherProxy(proxy.clone()))
+        Some(NotProgrammed::OtherProxy(proxy.to_owned()))
     } else if spec.type_.as_deref() == Some("ExternalName") {
         Some(NotProgrammed::ExternalName)
     } else if cluster_ips.into_iter().any(|ip| ip == "None") {
@@ -97,7 +97,7 @@ fn has_frontend(service: &Service) -> bool {
         || service.ports.iter().any(|port| port.node_port.is_some())
 }
 
-fn service_type(text: Option<&String>) -> Result<ServiceType, Problem> {
+fn service_type(text: Option<&str>) -> Result<ServiceType, Problem> {
     match check::given(text) {
         None | Some("ClusterIP") => Ok(ServiceType::ClusterIp),
         Some("NodePort") => Ok(ServiceType::NodePort),
@@ -106,7 +106,7 @@ fn service_type(text: Option<&String>) -> Result<ServiceType, Problem> {
     }
 }
 
-fn policy(text: Option<&String>) -> Result<TrafficPolicy, Problem> {
+fn policy(text: Option<&str>) -> Result<TrafficPolicy, Problem> {
     match check::given(text) {
         None | Some("Cluster") => Ok(TrafficPolicy::Cluster),
         Some("Local") => Ok(TrafficPolicy::Local),
@@ -116,7 +116,7 @@ fn policy(text: Option<&String>) -> Result<TrafficPolicy, Problem> {
 
 /// `spec.clusterIPs`, or `spec.clusterIP` where only that is given.
 fn cluster_ips(spec: &core::ServiceSpec, checks: &mut Checks) -> Vec<IpAddr> {
-    let single = check::given(spec.cluster_ip.as_ref());
+    let single = check::given(spec.cluster_ip.as_deref());
     let list = spec.cluster_ips.as_deref().unwrap_or_default();
     if let (Some(single), Some(first)) = (single, list.first())
         && single != first
@@ -157,8 +157,8 @@ fn load_balancer_ips(object: &core::Service, checks: &mut Checks) -> Vec<IpAddr>
     let mut addresses = Vec::new();
     for (i, found) in ingress.into_iter().flatten().enumerate() {
         let field = |name| move || format!("status.loadBalancer.ingress[{i}].{name}");
-        let Some(text) = check::given(found.ip.as_ref()) else { continue };
-        let mode = match check::given(found.ip_mode.as_ref()) {
+        let Some(text) = check::given(found.ip.as_deref()) else { continue };
+        let mode = match check::given(found.ip_mode.as_deref()) {
             None | Some("VIP") => Ok(true),
             Some("Proxy") => Ok(false),
             Some(other) => Err(not_supported("VIP, Proxy", other)),
@@ -210,8 +210,8 @@ fn port(
     checks: &mut Checks,
 ) -> Option<ServicePort> {
     let field = |name| move || format!("spec.ports[{i}].{name}");
-    let name = checks.check(field("name"), check::port_name(found.name.as_ref()));
-    let protocol = checks.check(field("protocol"), check::protocol(found.protocol.as_ref()));
+    let name = checks.check(field("name"), check::port_name(found.name.as_deref()));
+    let protocol = checks.check(field("protocol"), check::protocol(found.protocol.as_deref()));
     let port = checks.check(field("port"), check::port(found.port));
     let node_port = check::optional_port(found.node_port).and_then(|number| match kind {
         Some(ServiceType::ClusterIp) if number.is_some() => Err(Problem::NodePortOfClusterIp),
@@ -222,7 +222,7 @@ fn port(
 }
 
 fn affinity_seconds(spec: &core::ServiceSpec, checks: &mut Checks) -> Option<u32> {
-    match check::given(spec.session_affinity.as_ref()) {
+    match check::given(spec.session_affinity.as_deref()) {
         None | Some("None") => return None,
         Some("ClientIP") => {}
         Some(other) => checks.refuse("spec.sessionAffinity", not_supported("ClientIP, None", other)),

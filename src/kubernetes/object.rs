@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use svcnat_rules::name::ObjectName;
 
+use crate::convert::trimmed;
+
 /// `metadata.resourceVersion`. The API says since 1.35 that versions can be compared as numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Version {
@@ -90,7 +92,11 @@ impl<O: Object> Item<O> {
 
     /// Reads one object, unless something is wrong with it.
     pub fn try_parse(text: &[u8], read: Instant) -> serde_json::Result<Self> {
-        let object: O = serde_json::from_slice(text)?;
+        // Looking at all of the text at once takes a tenth of what looking at each of its strings does.
+        let object: O = match std::str::from_utf8(text) {
+            Ok(text) => serde_json::from_str(text)?,
+            Err(_) => serde_json::from_slice(text)?,
+        };
         let metadata = object.metadata();
         Ok(Self {
             read,
@@ -154,7 +160,7 @@ pub(super) struct Service {
 pub(super) struct EndpointSlice {
     metadata: Metadata,
     address_type: Option<String>,
-    endpoints: Option<Vec<discovery::Endpoint>>,
+    endpoints: Option<Vec<trimmed::Endpoint>>,
     ports: Option<Vec<discovery::EndpointPort>>,
 }
 
@@ -230,13 +236,13 @@ impl From<Service> for core::Service {
     }
 }
 
-impl From<EndpointSlice> for discovery::EndpointSlice {
+impl From<EndpointSlice> for trimmed::EndpointSlice {
     fn from(object: EndpointSlice) -> Self {
         Self {
             metadata: object.metadata.into(),
             address_type: object.address_type.unwrap_or_default(),
             endpoints: object.endpoints.unwrap_or_default(),
-            ports: object.ports,
+            ports: object.ports.unwrap_or_default(),
         }
     }
 }

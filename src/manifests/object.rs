@@ -133,7 +133,7 @@ const KINDS: [Kind; 6] = [
         fields: &["metadata", "addressType", "endpoints", "ports"],
         convert: |value| {
             let object: discovery::EndpointSlice = typed(value)?;
-            Ok(Content::EndpointSlice(convert::endpoint_slice(&object).map_err(faults)?))
+            Ok(Content::EndpointSlice(convert::endpoint_slice(&object.into()).map_err(faults)?))
         },
     },
     Kind {

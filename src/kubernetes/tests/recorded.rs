@@ -115,7 +115,8 @@ fn trimming_changes_nothing_that_is_converted() {
     }
     for line in include_str!("recorded/watch-endpointslices.jsonl").lines() {
         let whole = |text: &str| {
-            format!("{:?}", endpoint_slice(&serde_json::from_str::<discovery::EndpointSlice>(text).unwrap()))
+            let whole = serde_json::from_str::<discovery::EndpointSlice>(text).unwrap();
+            format!("{:?}", endpoint_slice(&whole.into()))
         };
         check(line, whole, |trimmed: object::EndpointSlice| format!("{:?}", endpoint_slice(&trimmed.into())));
         lines += 1;
