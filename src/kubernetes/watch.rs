@@ -108,6 +108,10 @@ impl<K: Kind> Watch<K> {
             if open.is_some_and(|open| open >= AT_ONCE) {
                 self.backoff.reset();
             }
+            // Who says that a version is too old is there, so the waits that grew while it was not have nothing to wait for.
+            if matches!(self.position, Position::Watch(_)) && failure.code() == Some(410) {
+                self.backoff.reset();
+            }
             self.recover(&failure, current.generation).await;
         }
     }

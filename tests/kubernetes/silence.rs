@@ -39,8 +39,12 @@ const STEP: Duration = Duration::from_secs(5);
 const SMALL_STEP: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
 
-#[tokio::test]
-async fn after_an_hours_silence_all_that_changed_is_told_and_nothing_before() {
+/// What the server is asked for, of Services.
+fn asked(server: &ApiServer) -> usize {
+    server.requests().iter().filter(|request| request.path == "/api/v1/services").count()
+}
+
+async fn check(compact: bool) {
     let server = ApiServer::start(&Options::default()).unwrap();
     populate(&server);
     let mut agent = Agent::start(&server).await;
@@ -52,6 +56,9 @@ async fn after_an_hours_silence_all_that_changed_is_told_and_nothing_before() {
     server.freeze(true);
     server.apply(service("a", "10.96.0.9")).unwrap();
     server.delete(Resource::Services, "shop", "b").unwrap();
+    if compact {
+        server.compact();
+    }
     let mut silent = Duration::ZERO;
     while silent < HOUR {
         clock.advance(STEP).await;
@@ -63,19 +70,36 @@ async fn after_an_hours_silence_all_that_changed_is_told_and_nothing_before() {
     let attempts = errors(&agent);
     assert!((60..=360).contains(&attempts), "{attempts} attempts in an hour");
 
+    let before = asked(&server);
     server.freeze(false);
     let changed = |agent: &Agent| {
         agent.world.services.get("shop/a").is_some_and(|address| address == "10.96.0.9")
             && !agent.world.services.contains_key("shop/b")
     };
+    let mut answering = Duration::ZERO;
     for _ in 0..3000 {
         if changed(&agent) {
             break;
         }
         clock.advance(SMALL_STEP).await;
         agent.take_what_is_there();
+        if asked(&server) > before {
+            answering += SMALL_STEP;
+        }
     }
     assert!(changed(&agent), "five minutes later: {:#?}", agent.log);
     assert_eq!(agent.count("shop/c 10.96.0.3"), 1, "what did not change is told once");
     assert_eq!(agent.count("complete"), 1);
+    // The wait of half a minute is for a server that does not answer.
+    assert!(answering < Duration::from_secs(15), "{answering:?} after the first answer");
+}
+
+#[tokio::test]
+async fn after_an_hours_silence_all_that_changed_is_told_and_nothing_before() {
+    check(false).await;
+}
+
+#[tokio::test]
+async fn after_an_hours_silence_a_server_that_has_forgotten_the_version_is_asked_again_at_once() {
+    check(true).await;
 }
