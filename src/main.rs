@@ -33,15 +33,21 @@ fn log_to_stderr(verbosity: u8) -> impl Fn(LevelFilter) + Send + Sync + 'static 
     };
     let given = EnvFilter::try_from_default_env().ok();
     let fixed = given.is_some() || verbosity > 0;
-    let filter = given.unwrap_or_else(|| EnvFilter::new(level.to_string()));
-    let (filter, handle) = reload::Layer::new(filter);
-    tracing_subscriber::registry().with(filter).with(layer()).init();
+    let (shown, handle) = reload::Layer::new(given.unwrap_or_else(|| filter(level)));
+    tracing_subscriber::registry().with(shown).with(layer()).init();
     move |level| {
         if !fixed {
             // It fails only when nobody logs any more.
-            drop(handle.reload(EnvFilter::new(level.to_string())));
+            drop(handle.reload(filter(level)));
         }
     }
+}
+
+/// All from a level on. The client library calls each attempt that fails an error, without a word of why; who uses it says
+/// what failed, once.
+fn filter(level: LevelFilter) -> EnvFilter {
+    let library = if level < LevelFilter::DEBUG { ",kube_client=off" } else { "" };
+    EnvFilter::new(format!("{level}{library}"))
 }
 
 fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {

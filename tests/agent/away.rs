@@ -95,6 +95,9 @@ fn a_node_that_boots_without_the_server_has_its_services() {
         agent.until_ready();
         let known = cluster.objects.clone();
         known.compare(&config()).unwrap_or_else(|rest| panic!("{rest}\n{}", agent.log()));
+        // What failed is said once and with its reason, and no attempt is an error of the agent's.
+        agent.until_logged("cannot follow services: ");
+        assert!(!agent.log().contains("ERROR"), "{}", agent.log());
         // What is not told yet is no deletion.
         change(&mut cluster);
         sleep(Duration::from_millis(300));
