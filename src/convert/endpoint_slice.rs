@@ -43,9 +43,9 @@ pub fn endpoint_slice(object: &trimmed::EndpointSlice) -> Result<Outcome<Endpoin
     let family = checks.check(|| "addressType".into(), family);
     let ports = ports(object, &mut checks);
     let namespace = own.as_ref().map_or("", ObjectName::namespace);
-    let endpoints = object.endpoints.iter().enumerate();
-    let endpoints =
-        endpoints.filter_map(|(i, found)| endpoint(i, found, family, namespace, &mut checks)).collect();
+    let mut endpoints = Vec::with_capacity(object.endpoints.len());
+    let found = object.endpoints.iter().enumerate();
+    endpoints.extend(found.filter_map(|(i, found)| endpoint(i, found, family, namespace, &mut checks)));
     let service = service.map(|service| ObjectName::new(namespace, service));
     let slice =
         service.zip(family).map(|(service, family)| EndpointSlice { service, family, ports, endpoints });
@@ -53,7 +53,7 @@ pub fn endpoint_slice(object: &trimmed::EndpointSlice) -> Result<Outcome<Endpoin
 }
 
 fn ports(object: &trimmed::EndpointSlice, checks: &mut Checks) -> Vec<EndpointPort> {
-    let mut ports: Vec<EndpointPort> = Vec::new();
+    let mut ports: Vec<EndpointPort> = Vec::with_capacity(object.ports.len());
     for (i, found) in object.ports.iter().enumerate() {
         let Some(number) = found.port else { continue };
         let name = checks.check(|| format!("ports[{i}].name"), check::port_name(found.name.as_deref()));

@@ -96,12 +96,15 @@ pub struct Builder {
     scratch: Vec<u32>,
 }
 
+/// Bytes that the messages of a changed backend fit into.
+const ONE_CHANGE: usize = 512;
+
 impl Builder {
     /// A batch that has begun.
     #[must_use]
     pub fn new(options: &Options) -> Self {
         let batch = Batch {
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(ONE_CHANGE),
             starts: Vec::new(),
             keys: Vec::new(),
             acknowledged: options.acknowledge && !options.rehearse,

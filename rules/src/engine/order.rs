@@ -15,16 +15,20 @@ pub(super) struct Order(Box<[u32]>);
 impl Order {
     /// Takes down the slots that lowering gave to the backends of these routes.
     pub(super) fn of(picking: Picking, routes: &[Route<'_>], slots: &[PoolSlots]) -> Self {
-        let mut numbers = Vec::new();
-        let mut moved = false;
-        for ((route, pool), slots) in pools_with_slots(picking, routes).zip(slots) {
-            let backends = route.backends(pool);
-            let number = |address: &SocketAddr| backends.binary_search_by_key(address, |at| at.address).ok();
-            let usual = picking.usual_order(backends).map(|backend| backend.address);
-            moved |= !usual.eq(slots.backends.iter().copied());
-            numbers.extend(slots.backends.iter().filter_map(number).filter_map(|n| u32::try_from(n).ok()));
+        let moved = pools_with_slots(picking, routes).zip(slots).any(|((route, pool), slots)| {
+            let usual = picking.usual_order(route.backends(pool)).map(|backend| backend.address);
+            !usual.eq(slots.backends.iter().copied())
+        });
+        if !moved {
+            return Self::default();
         }
-        Self(if moved { numbers.into_boxed_slice() } else { Box::default() })
+        let numbers = pools_with_slots(picking, routes).zip(slots).flat_map(|((route, pool), slots)| {
+            let backends = route.backends(pool);
+            let number =
+                move |address: &SocketAddr| backends.binary_search_by_key(address, |at| at.address).ok();
+            slots.backends.iter().filter_map(number).filter_map(|n| u32::try_from(n).ok())
+        });
+        Self(numbers.collect())
     }
 
     /// The slots again, for the same routes and the same layout; nothing where they are as without a past.

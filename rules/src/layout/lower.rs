@@ -133,7 +133,9 @@ impl Lowering<'_> {
     /// Only pods of this node can be both ends of a connection through it.
     fn hairpin(&mut self) {
         let route = self.route;
-        for backend in route.cluster.iter().chain(&route.local).filter(|backend| backend.maybe_here) {
+        let here = || route.cluster.iter().chain(&route.local).filter(|backend| backend.maybe_here);
+        self.fragment.shared.reserve(here().count());
+        for backend in here() {
             let address = backend.address.ip();
             let element =
                 self.at(SetName::Hairpin, Value::new().addr(address).addr(address), Element::key_only());

@@ -40,9 +40,8 @@ impl Picking {
         self,
         backends: &'a [Backend<'a>],
     ) -> impl Iterator<Item = &'a Backend<'a>> + Clone {
-        let mut both = backends.iter();
-        let from_the_end = self == Self::Chains;
-        std::iter::from_fn(move || if from_the_end { both.next_back() } else { both.next() })
+        let (count, from_the_end) = (backends.len(), self == Self::Chains);
+        (0..count).map(move |n| &backends[if from_the_end { count - 1 - n } else { n }])
     }
 
     /// The pools of a route whose backends have slots.

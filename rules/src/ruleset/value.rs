@@ -13,7 +13,7 @@ use crate::net::Protocol;
 /// in nft, `NFT_REG32_SIZE` in `include/uapi/linux/netfilter/nf_tables.h`). Addresses and ports are in network byte
 /// order, a map slot in the host's. Sixteen bytes, every IPv4 key that the compiler makes, are held without an
 /// allocation.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 pub struct Value(SmallVec<[u8; 16]>);
 
 impl Value {
@@ -33,8 +33,8 @@ impl Value {
     #[must_use]
     pub fn field(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
-        let padded = self.0.len().next_multiple_of(4);
-        self.0.resize(padded, 0);
+        let missing = self.0.len().next_multiple_of(4) - self.0.len();
+        self.0.extend_from_slice(&[0; 4][..missing]);
         self
     }
 
@@ -81,6 +81,13 @@ impl Value {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Clone for Value {
+    /// All bytes at once: the vector's own clone copies them one by one.
+    fn clone(&self) -> Self {
+        Self::from_bytes(&self.0)
     }
 }
 
