@@ -58,6 +58,8 @@ pub(super) struct Watch<K: Kind> {
     /// Since when the present watch is open.
     open: Option<tokio::time::Instant>,
     backoff: DefaultBackoff,
+    /// Whether the waits began anew for a list since a watch last lasted.
+    hurried: bool,
     /// What is wrong with the objects that cannot be understood.
     problems: HashMap<ObjectName, String>,
     out: Outbox,
@@ -78,6 +80,7 @@ impl<K: Kind> Watch<K> {
             failing: false,
             open: None,
             backoff: DefaultBackoff::default(),
+            hurried: false,
             problems: HashMap::new(),
             out: Outbox::new(),
         }
@@ -89,10 +92,14 @@ impl<K: Kind> Watch<K> {
             let current = self.connection.current();
             let ended = self.step(&current).await;
             self.handle.connected(K::RESOURCE, false);
-            let open = self.open.map(|since| since.elapsed());
+            let lasted = self.open.map(|since| since.elapsed() >= AT_ONCE);
+            if lasted == Some(true) {
+                self.backoff.reset();
+                self.hurried = false;
+            }
             let failure = match ended {
                 // The server ends a watch that is old enough, and a plain list ends by itself.
-                Ok(()) if open.is_none_or(|open| open >= AT_ONCE) => continue,
+                Ok(()) if lasted != Some(false) => continue,
                 Ok(()) => Failure::EndedAtOnce,
                 Err(failure) => failure,
             };
@@ -104,13 +111,6 @@ impl<K: Kind> Watch<K> {
                 && optional.contains(&code)
             {
                 return End::Refused(code);
-            }
-            if open.is_some_and(|open| open >= AT_ONCE) {
-                self.backoff.reset();
-            }
-            // Who says that a version is too old is there, so the waits that grew while it was not have nothing to wait for.
-            if matches!(self.position, Position::Watch(_)) && failure.code() == Some(410) {
-                self.backoff.reset();
             }
             self.recover(&failure, current.generation).await;
         }
@@ -126,6 +126,12 @@ impl<K: Kind> Watch<K> {
             tracing::debug!(resource = K::RESOURCE.name(), %failure, "streaming lists are refused: listing plainly");
             self.streaming = false;
             return;
+        }
+        // Who answers that a list is needed is there, so the waits that grew in its absence are over. Once only until a watch
+        // lasts: a list costs a server as much as the cluster is large.
+        let to_list = matches!((&before, &self.position), (Position::Watch(_), Position::List { .. }));
+        if to_list && failure.code().is_some() && !std::mem::replace(&mut self.hurried, true) {
+            self.backoff.reset();
         }
         self.handle.failed(K::RESOURCE);
         if std::mem::replace(&mut self.failing, true) {

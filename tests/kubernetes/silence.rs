@@ -1,8 +1,8 @@
-//! A long silence, in fake time: the watches' clock goes only as fast as the test lets it, the server's goes as ever.
+//! Long silences and long refusals, in fake time: the watches' clock goes only as fast as the test lets it, the server's goes as ever.
 
 use std::time::Duration;
 
-use svcnat_apiserver::{ApiServer, Options, Resource};
+use svcnat_apiserver::{ApiServer, Failure, Fault, On, Options, Resource, Times};
 use tokio::sync::oneshot;
 use tokio::task::{spawn_blocking, yield_now};
 
@@ -102,4 +102,24 @@ async fn after_an_hours_silence_all_that_changed_is_told_and_nothing_before() {
 #[tokio::test]
 async fn after_an_hours_silence_a_server_that_has_forgotten_the_version_is_asked_again_at_once() {
     check(true).await;
+}
+
+/// Each list costs a server as much as the cluster is large.
+#[tokio::test]
+async fn a_server_that_has_forgotten_each_version_is_listed_less_and_less_often() {
+    let server = ApiServer::start(&Options { streaming_lists: false, ..Options::default() }).unwrap();
+    populate(&server);
+    let expired = Fault::ErrorEvent(Failure::Expired);
+    server.fault(On::watch(Resource::Services), Times::Always, expired);
+    let mut agent = Agent::start(&server).await;
+    agent.until_complete("forgetful").await;
+    let clock = Clock::stop();
+    let mut passed = Duration::ZERO;
+    while passed < Duration::from_secs(300) {
+        clock.advance(SMALL_STEP).await;
+        agent.take_what_is_there();
+        passed += SMALL_STEP;
+    }
+    let lists = agent.status(svcnat::kubernetes::Resource::Services).lists;
+    assert!((5..=25).contains(&lists), "{lists} lists in five minutes");
 }
