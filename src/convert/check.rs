@@ -182,7 +182,6 @@ pub(super) fn networks(list: Option<&Vec<String>>, field: &str, checks: &mut Che
 }
 
 /// What an endpoint points to.
-#[derive(Default)]
 pub(super) struct Target<'a> {
     pub kind: Option<&'a str>,
     pub namespace: Option<&'a str>,

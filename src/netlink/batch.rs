@@ -15,6 +15,9 @@ use super::label::Object;
 use super::message::{self, Message, family_number, nft_type};
 use super::{Options, attr, label};
 
+/// Bytes that the messages of a changed backend fit into.
+const ONE_CHANGE: usize = 512;
+
 /// A transaction as the kernel takes it.
 ///
 /// It can be kept and sent again, to several kernels too; nothing in it belongs to a socket.
@@ -95,9 +98,6 @@ pub struct Builder {
     /// every change is, does without.
     scratch: Vec<u32>,
 }
-
-/// Bytes that the messages of a changed backend fit into.
-const ONE_CHANGE: usize = 512;
 
 impl Builder {
     /// A batch that has begun.
