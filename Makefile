@@ -40,7 +40,7 @@ unit: deps ## run all tests, those with real packets too
 soak: deps ## change a cluster of 2,000 Services for SOAK_SECONDS (600), with faults, while clients connect
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} SOAK_SERVICES=$${SOAK_SERVICES:-2000} cargo test --locked --test soak -- --nocapture
 
-bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (under half an hour)
+bench: deps ## measure, beside kube-proxy's rules, and write docs/benchmarks.md (under an hour, with building)
 	cargo bench --locked --bench pure
 	cargo bench --locked --bench kernel -- --page $(CURDIR)/docs/benchmarks.md
 	cargo bench --locked --bench agent -- --page $(CURDIR)/docs/benchmarks.md
