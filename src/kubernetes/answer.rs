@@ -20,6 +20,16 @@ pub(super) struct Answer<R> {
     due: Pin<Box<Sleep>>,
 }
 
+/// Nothing has come for so long.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing has come for {0:?}")]
+struct Idle(Duration);
+
+/// Whether an answer stayed without a byte for too long, and nothing else is known to be wrong with its connection.
+pub(super) fn is_idle(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Idle>())
+}
+
 impl<R: AsyncBufRead + Unpin> Answer<R> {
     /// An answer that may stay without a byte for so long.
     pub fn new(body: R, idle: Duration) -> Self {
@@ -30,7 +40,7 @@ impl<R: AsyncBufRead + Unpin> Answer<R> {
     ///
     /// # Errors
     ///
-    /// A connection that breaks, or stays without a byte for too long: [`io::ErrorKind::TimedOut`].
+    /// A connection that breaks, or stays without a byte for too long: see [`is_idle`].
     pub async fn bytes(&mut self) -> io::Result<&[u8]> {
         poll_fn(|context| self.poll_more(context)).await?;
         self.body.fill_buf().await
@@ -50,8 +60,7 @@ impl<R: AsyncBufRead + Unpin> Answer<R> {
             ready!(self.due.as_mut().poll(context));
             let due = self.heard + self.idle;
             if due <= Instant::now() {
-                let words = format!("nothing has come for {:?}", self.idle);
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, words)));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, Idle(self.idle))));
             }
             self.due.as_mut().reset(due);
         }
@@ -92,7 +101,7 @@ mod tests {
                     Err(error) => break error,
                 }
             };
-            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(is_idle(&error), "{error}");
             assert_eq!((bytes, began.elapsed().as_secs()), (heard, until), "{seconds:?}");
         };
         check(&[], 0, 90).await;

@@ -10,7 +10,7 @@ use kube::core::watch::Bookmark;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::Answer;
+use super::answer::{Answer, is_idle};
 use super::failure::Failure;
 use super::object::{Item, Object};
 
@@ -57,6 +57,7 @@ impl<R: AsyncBufRead + Unpin> Events<R> {
             let bytes = match self.answer.bytes().await {
                 Ok(bytes) => bytes,
                 Err(error) if is_end(&error) => &[],
+                Err(error) if is_idle(&error) => return Err(Failure::Idle(error)),
                 Err(error) => return Err(Failure::Request(kube::Error::ReadEvents(error))),
             };
             let read = Instant::now();

@@ -20,6 +20,9 @@ pub(super) enum Failure {
     /// No answer in the time that a connection may be idle.
     #[error("the API server has not answered for {0:?}")]
     NoAnswer(Duration),
+    /// No byte of an answer in the time that a connection may be idle.
+    #[error("{0}")]
+    Idle(io::Error),
     /// The connection broke during a list.
     #[error("the list broke off: {}", chain(.0))]
     Read(io::Error),

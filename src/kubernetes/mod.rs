@@ -23,6 +23,7 @@ mod object;
 mod outlet;
 mod reporter;
 mod run;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod watch;

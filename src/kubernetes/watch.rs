@@ -20,6 +20,7 @@ use super::ledger::Ledger;
 use super::list::{ListMetadata, Splitter};
 use super::object::{Item, Version};
 use super::outlet::Share;
+use super::silence::Silence;
 use crate::convert::printable;
 
 /// Marks the end of a streaming list (`metav1.InitialEventsAnnotationKey`).
@@ -60,6 +61,7 @@ pub(super) struct Watch<K: Kind> {
     backoff: DefaultBackoff,
     /// Whether the waits began anew for a list since a watch last lasted.
     hurried: bool,
+    silence: Silence,
     /// What is wrong with the objects that cannot be understood.
     problems: HashMap<ObjectName, String>,
     out: Outbox,
@@ -81,6 +83,7 @@ impl<K: Kind> Watch<K> {
             open: None,
             backoff: DefaultBackoff::default(),
             hurried: false,
+            silence: Silence::default(),
             problems: HashMap::new(),
             out: Outbox::new(),
         }
@@ -97,10 +100,18 @@ impl<K: Kind> Watch<K> {
                 self.backoff.reset();
                 self.hurried = false;
             }
+            let silent = matches!(ended, Err(Failure::Silent | Failure::Idle(_)));
+            if !silent && (ended.is_err() || lasted.is_some()) {
+                self.silence = Silence::default();
+            }
             let failure = match ended {
                 // The server ends a watch that is old enough, and a plain list ends by itself.
                 Ok(()) if lasted != Some(false) => continue,
                 Ok(()) => Failure::EndedAtOnce,
+                Err(Failure::Silent) if !self.silence.leads_to_list() => {
+                    tracing::debug!(resource = K::RESOURCE.name(), "silent, as before: watching on");
+                    continue;
+                }
                 Err(failure) => failure,
             };
             if matches!(failure, Failure::Closed) {
@@ -248,10 +259,19 @@ impl<K: Kind> Watch<K> {
             let event = match events.next().await {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
-                Err(_) if !heard && self.is_long_open() => return Err(Failure::Silent),
+                Err(failure) if !heard && self.is_long_open() => {
+                    if !matches!(failure, Failure::Idle(_)) {
+                        // It may be another server that answers next.
+                        self.silence = Silence::default();
+                    }
+                    return Err(Failure::Silent);
+                }
                 Err(failure) => return Err(failure),
             };
             heard = true;
+            if listing.is_none() {
+                self.silence = Silence::default();
+            }
             match event {
                 Event::Changed(item) => {
                     self.take(item, if listing.is_some() { Said::Listed } else { Said::Changed }).await?;

@@ -53,13 +53,18 @@ impl Agent {
     }
 
     pub async fn start_knowing(server: &ApiServer, known: Known) -> Self {
+        Self::start_with(server, known, IDLE).await
+    }
+
+    /// One whose connections may stay without a byte for so long.
+    pub async fn start_with(server: &ApiServer, known: Known, idle: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, server.kubeconfig()).unwrap();
         let settings = ClientSettings {
             kubeconfig: Some(kubeconfig.clone()),
             qps: -1.0,
-            idle: IDLE,
+            idle,
             ..ClientSettings::default()
         };
         let connection = Connection::new(settings).await.unwrap();

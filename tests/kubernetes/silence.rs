@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use svcnat::kubernetes::{ClientSettings, Known};
 use svcnat_apiserver::{ApiServer, Failure, Fault, On, Options, Resource, Times};
 use tokio::sync::oneshot;
 use tokio::task::{spawn_blocking, yield_now};
@@ -122,4 +123,36 @@ async fn a_server_that_has_forgotten_each_version_is_listed_less_and_less_often(
     }
     let lists = agent.status(svcnat::kubernetes::Resource::Services).lists;
     assert!((5..=25).contains(&lists), "{lists} lists in five minutes");
+}
+
+/// As it is where the API server does not learn from its storage how far that is.
+#[tokio::test]
+async fn a_resource_that_does_not_change_and_has_no_bookmarks_is_listed_less_and_less_often() {
+    let hours = Duration::from_secs(24 * 3600);
+    let server = ApiServer::start(&Options { bookmark_interval: hours, ..Options::default() }).unwrap();
+    populate(&server);
+    let idle = ClientSettings::default().idle;
+    let mut agent = Agent::start_with(&server, Known::default(), idle).await;
+    agent.until_complete("quiet").await;
+    agent.until_status(svcnat::kubernetes::Resource::Services, |status| status.connected).await;
+    let clock = Clock::stop();
+    let mut lists = Vec::new();
+    for _ in 0..3 {
+        let before = agent.status(svcnat::kubernetes::Resource::Services).lists;
+        let mut passed = Duration::ZERO;
+        while passed < HOUR {
+            clock.advance(3 * STEP).await;
+            agent.take_what_is_there();
+            passed += 3 * STEP;
+        }
+        lists.push(agent.status(svcnat::kubernetes::Resource::Services).lists - before);
+    }
+    assert!((4..=6).contains(&lists[0]) && (1..=3).contains(&lists[1]), "{lists:?}");
+    assert!((1..=3).contains(&lists[2]), "{lists:?}");
+    server.apply(service("a", "10.96.0.9")).unwrap();
+    for _ in 0..300 {
+        clock.advance(SMALL_STEP).await;
+        agent.take_what_is_there();
+    }
+    assert_eq!(agent.world.services["shop/a"], "10.96.0.9", "{:#?}", agent.log);
 }
