@@ -192,7 +192,15 @@ fn config(settings: &ClientSettings) -> Result<Config, ClientError> {
 }
 
 fn from_kubeconfig(path: &Path) -> Result<Config, KubeconfigError> {
-    Config::try_from(Kubeconfig::read_from(path)?)
+    let mut config = Config::try_from(Kubeconfig::read_from(path)?)?;
+    // `kube` sends the file as it is, and a line feed at its end, as editors and shells leave it, is in no header. Such a file
+    // is read here, and again when the server refuses the token.
+    let file = config.auth_info.token_file.as_ref().filter(|_| config.auth_info.token.is_none());
+    let token = file.and_then(|file| std::fs::read_to_string(file).ok());
+    if let Some(token) = token.filter(|token| token.trim() != token) {
+        config.auth_info.token = Some(token.trim().into());
+    }
+    Ok(config)
 }
 
 /// A URL; without a scheme it is `http`, as kube-proxy reads it.

@@ -1,6 +1,7 @@
 //! What can go wrong with a list or a watch, and where to go on after it.
 
 use std::io;
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use kube::core::Status;
@@ -87,13 +88,30 @@ impl From<kube::Error> for Failure {
     }
 }
 
+/// What failures have in common that are worth saying once.
+pub(super) type Cause = (Discriminant<Failure>, Option<u16>);
+
 impl Failure {
+    /// What other failures may have in common with this one.
+    pub fn cause(&self) -> Cause {
+        (discriminant(self), self.code())
+    }
+
     /// The HTTP status that the server gave, if it gave one.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status(status) => Some(status.code),
             Self::Busy(busy) => Some(busy.code),
             _ => None,
+        }
+    }
+
+    /// Whether other credentials may help: the server refuses those that were sent, or they cannot be sent.
+    pub fn is_of_credentials(&self) -> bool {
+        match self {
+            Self::Request(kube::Error::Auth(_)) => true,
+            Self::Request(kube::Error::Service(error)) => error.is::<kube::client::AuthError>(),
+            _ => self.code() == Some(401),
         }
     }
 
@@ -262,6 +280,18 @@ mod tests {
             None if text == "any" => Position::List { since: Since::Any, streaming },
             None => Position::List { since: Since::Latest, streaming },
         }
+    }
+
+    #[test]
+    fn credentials_are_renewed_where_that_may_help() {
+        let check =
+            |failure: &Failure, expected| assert_eq!(failure.is_of_credentials(), expected, "{failure}");
+        let unsendable = http::HeaderValue::try_from("Bearer token\n").unwrap_err();
+        let unsendable = kube::client::AuthError::InvalidBearerToken(unsendable);
+        check(&Failure::from(kube::Error::Service(unsendable.into())), true);
+        check(&status(401, ""), true);
+        check(&status(403, ""), false);
+        check(&Failure::CutShort, false);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use svcnat_rules::name::ObjectName;
 
 use super::client::{Connection, Current};
 use super::events::{Event, Events};
-use super::failure::{Failure, Position, Since};
+use super::failure::{Cause, Failure, Position, Since};
 use super::handle::Handle;
 use super::kinds::{Kind, Outbox};
 use super::ledger::Ledger;
@@ -54,8 +54,8 @@ pub(super) struct Watch<K: Kind> {
     position: Position,
     /// Whether the server is still believed to grant streaming lists.
     streaming: bool,
-    /// Whether the last step failed, so that the next one that succeeds is worth a line.
-    failing: bool,
+    /// Why steps failed since the last one that succeeded, each cause once: the next success is worth a line then.
+    failing: Vec<Cause>,
     /// Since when the present watch is open.
     open: Option<tokio::time::Instant>,
     backoff: DefaultBackoff,
@@ -79,7 +79,7 @@ impl<K: Kind> Watch<K> {
             request: Request::new(K::PATH),
             position: Position::List { since: Since::Any, streaming: true },
             streaming: true,
-            failing: false,
+            failing: Vec::new(),
             open: None,
             backoff: DefaultBackoff::default(),
             hurried: false,
@@ -145,16 +145,18 @@ impl<K: Kind> Watch<K> {
             self.backoff.reset();
         }
         self.handle.failed(K::RESOURCE);
-        if std::mem::replace(&mut self.failing, true) {
+        let cause = failure.cause();
+        if self.failing.contains(&cause) {
             tracing::debug!(resource = K::RESOURCE.name(), %failure, "still not connected");
         } else {
+            self.failing.push(cause);
             tracing::warn!(
                 resource = K::RESOURCE.name(),
                 "cannot follow {}: {failure}; what is known of them stays in force, and it is tried again",
                 K::RESOURCE.name()
             );
         }
-        if failure.code() == Some(401)
+        if failure.is_of_credentials()
             && let Err(error) = self.connection.renew(generation).await
         {
             tracing::warn!("cannot renew the credentials for the API server: {error}");
@@ -405,7 +407,7 @@ impl<K: Kind> Watch<K> {
     fn opened(&mut self) {
         self.open = Some(tokio::time::Instant::now());
         self.handle.connected(K::RESOURCE, true);
-        if std::mem::take(&mut self.failing) {
+        if !std::mem::take(&mut self.failing).is_empty() {
             tracing::info!("following {} again", K::RESOURCE.name());
         }
     }

@@ -103,7 +103,11 @@ fn a_node_that_boots_without_the_server_has_its_services() {
         sleep(Duration::from_millis(300));
         known.compare(&config()).unwrap_or_else(|rest| panic!("{rest}\n{}", agent.log()));
         let before = fs::read(file.path()).unwrap();
+        cluster.server.set_tokens(["another"]);
         cluster.server.come_back().unwrap();
+        // Another reason is said as well.
+        agent.until_logged("(code 401)");
+        cluster.server.set_tokens(["let-me-in"]);
         agent.until_equal(&cluster.objects);
         agent.until("the file follows", || holds(fs::read(file.path()).unwrap() != before, "it does not"));
     });

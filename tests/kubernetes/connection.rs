@@ -3,7 +3,7 @@
 use svcnat::kubernetes::Resource as Watched;
 use svcnat_apiserver::{ApiServer, Options, Resource, Transport};
 
-use crate::agent::{Agent, populate, populated};
+use crate::agent::{Agent, populate, populated, service};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_transport_serves() {
@@ -32,6 +32,26 @@ async fn an_expired_token_is_read_again() {
     std::fs::write(&agent.kubeconfig, server.kubeconfig()).unwrap();
     server.delete(Resource::Services, "shop", "b").unwrap();
     agent.until("token", |world| !world.services.contains_key("shop/b")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_may_end_in_a_line_feed() {
+    let server = ApiServer::start(&Options::default()).unwrap();
+    populate(&server);
+    let mut agent = Agent::start(&server).await;
+    agent.until_complete("file").await;
+    let (kubeconfig, token) = (server.kubeconfig(), agent.kubeconfig.with_file_name("token"));
+    assert!(kubeconfig.contains("token: let-me-in"), "{kubeconfig}");
+    for (number, text) in [(1, "one\n"), (2, "two"), (3, " three \r\n")] {
+        std::fs::write(&token, text).unwrap();
+        let named = kubeconfig.replace("token: let-me-in", &format!("tokenFile: {}", token.display()));
+        std::fs::write(&agent.kubeconfig, named).unwrap();
+        server.set_tokens([text.trim()]);
+        server.restart();
+        let address = format!("10.96.1.{number}");
+        server.apply(service("a", &address)).unwrap();
+        agent.until(text, |world| world.services["shop/a"] == address).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
