@@ -1,5 +1,6 @@
 //! Swapping fragments: what one update changes, Service by Service.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
@@ -9,7 +10,7 @@ use super::order::Order;
 use crate::cluster::Node;
 use crate::config::Config;
 use crate::hash::HashMap;
-use crate::layout::{ElementAt, Fragment, FrontendKey, ProgramNeeds, SharedChain, program};
+use crate::layout::{Claim, ElementAt, Fragment, FrontendKey, ProgramNeeds, SharedChain, program};
 use crate::name::ObjectName;
 use crate::net::{Cidr, Family};
 use crate::resolve::View;
@@ -29,6 +30,13 @@ pub(super) struct Update {
     old_view: Option<(Config, Option<Node>)>,
     /// Whether the program may be another one.
     pub(super) other_program: bool,
+}
+
+/// The elements of a list whose places are not in another one; both are in the order of the places.
+fn only_in<'a>(list: &'a [ElementAt], other: &'a [ElementAt]) -> impl Iterator<Item = &'a ElementAt> {
+    let is_there =
+        |element: &ElementAt| other.binary_search_by(|other| other.place().cmp(&element.place())).is_ok();
+    list.iter().filter(move |element| !is_there(element))
 }
 
 impl Engine {
@@ -99,49 +107,57 @@ impl Engine {
             if before == after && before.as_ref().is_some_and(|winner| winner.service != *name) {
                 continue;
             }
-            for element in self.claimed(update, name, old, frontend, before.as_ref()) {
-                update.log.element_goes(element);
+            let goes = self.claimed(&update.old, name, old, frontend, before.as_ref());
+            let comes = self.claimed(&update.old, name, new, frontend, after.as_ref());
+            // Most elements of a frontend stay as they are, and where they are among the others.
+            for (place, element) in goes.iter().enumerate() {
+                if comes.get(place) != Some(element) {
+                    update.log.element_goes(element.clone());
+                }
             }
-            for element in self.claimed(update, name, new, frontend, after.as_ref()) {
-                update.log.element_comes(element);
+            for (place, element) in comes.iter().enumerate() {
+                if goes.get(place) != Some(element) {
+                    update.log.element_comes(element.clone());
+                }
             }
         }
     }
 
     /// The elements of the winner of a frontend: the Service that is being swapped, or another one as it is.
-    fn claimed(
+    fn claimed<'a>(
         &self,
-        update: &Update,
+        not_swapped_yet: &'a HashMap<ObjectName, Fragment>,
         swapped: &ObjectName,
-        fragment: &Fragment,
+        fragment: &'a Fragment,
         frontend: &FrontendKey,
         winner: Option<&Claimant>,
-    ) -> Vec<ElementAt> {
-        let Some(winner) = winner else { return Vec::new() };
-        let of = |fragment: &Fragment| -> Vec<ElementAt> {
-            let claim = fragment
-                .claims
-                .get(usize::try_from(winner.index).unwrap_or(usize::MAX))
-                .filter(|claim| claim.frontend == *frontend);
-            claim.map_or(Vec::new(), |claim| claim.elements.clone())
-        };
-        if winner.service == *swapped {
-            return of(fragment);
-        }
-        match update.old.get(&winner.service) {
-            Some(not_swapped_yet) => of(not_swapped_yet),
-            None => of(&self.fragment(&winner.service)),
+    ) -> Cow<'a, [ElementAt]> {
+        let Some(winner) = winner else { return Cow::default() };
+        let place = usize::try_from(winner.index).unwrap_or(usize::MAX);
+        let is_it = |claim: &Claim| claim.frontend == *frontend;
+        let other =
+            if winner.service == *swapped { Some(fragment) } else { not_swapped_yet.get(&winner.service) };
+        match other {
+            Some(fragment) => {
+                let claim = fragment.claims.get(place).filter(|claim| is_it(claim));
+                claim.map_or(Cow::default(), |claim| Cow::Borrowed(claim.elements.as_slice()))
+            }
+            None => {
+                let mut claims = self.fragment(&winner.service).claims.into_iter();
+                let claim = claims.nth(place).filter(is_it);
+                claim.map_or(Cow::default(), |claim| Cow::Owned(claim.elements))
+            }
         }
     }
 
     fn swap_usage(&mut self, update: &mut Update, old: &Fragment, new: &Fragment) {
-        for element in &new.shared {
+        for element in only_in(&new.shared, &old.shared) {
             let (family, set, key) = element.place();
             if self.shared.add((family, set, key.clone())) {
                 update.log.element_comes(element.clone());
             }
         }
-        for element in &old.shared {
+        for element in only_in(&old.shared, &new.shared) {
             let (family, set, key) = element.place();
             if self.shared.remove(&(family, set, key.clone())) {
                 update.log.element_goes(element.clone());

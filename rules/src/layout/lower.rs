@@ -47,9 +47,19 @@ enum Dispatch<'a> {
     Maps(Slotted<'a>),
 }
 
+impl Dispatch<'_> {
+    /// How many elements nearly every frontend has.
+    fn elements(&self, frontend: &Frontend) -> usize {
+        match self {
+            Self::Chains => 1,
+            Self::Maps(slotted) => 1 + slotted.elements(frontend),
+        }
+    }
+}
+
 impl Lowering<'_> {
     fn common(&mut self, dispatch: &Dispatch<'_>) {
-        // Nearly every Service has one frontend, with one element: a vector that grows by itself begins with four.
+        // Nearly every Service has one frontend: a vector that grows by itself begins with four.
         self.fragment.claims.reserve_exact(self.route.frontends.len());
         for frontend in &self.route.frontends {
             self.claim(frontend, dispatch);
@@ -72,7 +82,7 @@ impl Lowering<'_> {
             FrontendAddress::NodePort(_) => (SetName::NodePortFrontends, SetName::NodePortNoEndpoints),
         };
         let key = frontend::key(self.route, frontend.at);
-        let mut elements = Vec::with_capacity(1);
+        let mut elements = Vec::with_capacity(dispatch.elements(frontend));
         let served = !matches!(frontend.handling, Handling::Reject | Handling::Drop);
         if !served {
             elements.push(self.at(serving, key.clone(), Element::verdict(Verdict::Return)));

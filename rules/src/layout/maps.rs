@@ -33,6 +33,11 @@ impl<'a> Slotted<'a> {
             Pool::Local => &self.local,
         }
     }
+
+    /// How many elements the backends of a frontend are.
+    pub(super) fn elements(&self, frontend: &Frontend) -> usize {
+        frontend.handling.pools().iter().map(|pool| self.backends(*pool).len()).sum()
+    }
 }
 
 pub(super) fn assign_slots<'a>(
@@ -79,7 +84,6 @@ pub(super) fn serve(
     let key = frontend::key(lowering.route, frontend.at);
     let verdict = Element::verdict(Verdict::Goto(chain.name())).with_comment(lowering.comment());
     elements.push(lowering.at(serving, key.clone(), verdict));
-    elements.reserve(pools.iter().map(|pool| slotted.backends(*pool).len()).sum());
     for &pool in pools {
         let set = picker(pool).map();
         for (slot, backend) in (0..).zip(slotted.backends(pool)) {

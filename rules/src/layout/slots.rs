@@ -127,15 +127,12 @@ pub(crate) fn assign<'a>(
     if before.is_empty() || unchanged() {
         return wanted;
     }
-    let by_address: HashMap<SocketAddr, &Backend<'_>> =
-        wanted.iter().map(|backend| (backend.address, *backend)).collect();
-    let mut kept = HashMap::with_capacity_and_hasher(before.len(), Default::default());
-    let mut slots: Vec<Option<&Backend<'_>>> = Vec::with_capacity(wanted.len());
-    for (slot, address) in before.iter().enumerate() {
-        let stays = by_address.get(address).copied().filter(|_| kept.insert(*address, slot).is_none());
-        slots.push(stays);
-    }
-    let mut new = wanted.iter().copied().filter(|backend| !kept.contains_key(&backend.address));
+    let places: HashMap<SocketAddr, usize> =
+        wanted.iter().enumerate().map(|(place, backend)| (backend.address, place)).collect();
+    let mut new: Vec<Option<&Backend<'_>>> = wanted.iter().copied().map(Some).collect();
+    let mut slots: Vec<Option<&Backend<'_>>> = Vec::with_capacity(wanted.len().max(before.len()));
+    slots.extend(before.iter().map(|address| new.get_mut(*places.get(address)?)?.take()));
+    let mut new = new.into_iter().flatten();
     for hole in slots.iter_mut().filter(|slot| slot.is_none()) {
         *hole = new.next();
     }
