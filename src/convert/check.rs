@@ -59,7 +59,7 @@ pub(super) fn object_name(metadata: &ObjectMeta, rule: NameRule, checks: &mut Ch
 pub(super) fn name(text: &str, rule: NameRule) -> Result<&str, Problem> {
     let valid = match rule {
         NameRule::Label => is_label(text),
-        NameRule::Subdomain => text.len() <= 253 && text.split('.').all(is_subdomain_part),
+        NameRule::Subdomain => text.len() <= 253 && is_lowercase_dns(text, true),
         NameRule::PortName => {
             text.len() <= 15 && is_label(text) && text.bytes().any(|b| b.is_ascii_lowercase())
         }
@@ -72,12 +72,21 @@ pub(super) fn name(text: &str, rule: NameRule) -> Result<&str, Problem> {
 }
 
 fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_subdomain_part(text)
+    text.len() <= 63 && is_lowercase_dns(text, false)
 }
 
-fn is_subdomain_part(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+/// Whether a text is made of lower case letters, digits and hyphens that are at no end; and of dots, which separate such parts.
+/// An endpoint has several names and a change of a slice brings those of all, so the bytes are looked at without a branch.
+fn is_lowercase_dns(text: &str, dots: bool) -> bool {
+    let bytes = text.as_bytes();
+    let known = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let is_part =
+        |part: &[u8]| [part.first(), part.last()].iter().all(|end| end.is_some_and(|end| *end != b'-'));
+    let parts = || match memchr::memchr(b'.', bytes) {
+        None => is_part(bytes),
+        Some(_) => dots && bytes.split(|byte| *byte == b'.').all(is_part),
+    };
+    bytes.iter().fold(true, |all, byte| all & known(byte)) && parts()
 }
 
 /// The name of a service port or endpoint port; absent and empty are the same.
