@@ -75,18 +75,40 @@ fn is_label(text: &str) -> bool {
     text.len() <= 63 && is_lowercase_dns(text, false)
 }
 
+const HYPHEN: u8 = 1;
+const DOT: u8 = 2;
+const OTHER: u8 = 4;
+
+/// What each byte is in a name: 0 for a lower case letter and a digit.
+static KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = 0_u8;
+    loop {
+        kinds[byte as usize] = match byte {
+            b'a'..=b'z' | b'0'..=b'9' => 0,
+            b'-' => HYPHEN,
+            b'.' => DOT,
+            _ => OTHER,
+        };
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};
+
 /// Whether a text is made of lower case letters, digits and hyphens that are at no end; and of dots, which separate such parts.
 /// An endpoint has several names and a change of a slice brings those of all, so the bytes are looked at without a branch.
 fn is_lowercase_dns(text: &str, dots: bool) -> bool {
     let bytes = text.as_bytes();
-    let known = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let kinds = bytes.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)]);
     let is_part =
         |part: &[u8]| [part.first(), part.last()].iter().all(|end| end.is_some_and(|end| *end != b'-'));
-    let parts = || match memchr::memchr(b'.', bytes) {
-        None => is_part(bytes),
-        Some(_) => dots && bytes.split(|byte| *byte == b'.').all(is_part),
-    };
-    bytes.iter().fold(true, |all, byte| all & known(byte)) && parts()
+    match kinds & (DOT | OTHER) {
+        0 => is_part(bytes),
+        DOT => dots && bytes.split(|byte| *byte == b'.').all(is_part),
+        _ => false,
+    }
 }
 
 /// The name of a service port or endpoint port; absent and empty are the same.
