@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use svcnat_lab::Namespace;
 
 use crate::Result;
 use crate::agent::{Agent, clean_up};
 use crate::cluster::Size;
-use crate::common::process::{Memory, run};
+use crate::common::process::{Memory, run, stolen_time};
 use crate::common::progress::Progress;
 use crate::histogram::Histogram;
 use crate::options::{Effective, Options};
@@ -58,6 +58,8 @@ pub struct Changes {
     pub latencies: Histogram,
     /// The processor time for all of them.
     pub processor: Duration,
+    /// The share of the processors' time that they had work for and the machine's host gave to others meanwhile.
+    pub stolen: f64,
     /// The memory afterwards.
     pub memory: Memory,
 }
@@ -143,9 +145,13 @@ impl Scene {
         thread::sleep(SETTLED);
         let before = agent.latencies()?;
         let processor = agent.processor_time()?;
+        let (began, stolen) = (Instant::now(), stolen_time()?);
         server.change(count, per_second)?;
         let after = agent.wait_for_changes(before.count() + u64::try_from(count)?)?;
+        let processors = thread::available_parallelism()?.get();
+        let available = began.elapsed() * u32::try_from(processors)?;
         Ok(Changes {
+            stolen: stolen_time()?.saturating_sub(stolen).div_duration_f64(available),
             count,
             per_second,
             latencies: after.since(&before),

@@ -67,8 +67,17 @@ fn starts(results: &Results) -> Table {
 }
 
 fn changes(results: &Results) -> Table {
-    let header =
-        ["changes", "in a second", "p50", "p90", "p99", "processor time for 1,000", "resident", "at most"];
+    let header = [
+        "changes",
+        "in a second",
+        "p50",
+        "p90",
+        "p99",
+        "processor time for 1,000",
+        "stolen",
+        "resident",
+        "at most",
+    ];
     let mut table = Table::new(&header);
     let changes = &results.changes;
     let latency = |percent| time(changes.latencies.percentile(percent));
@@ -79,6 +88,7 @@ fn changes(results: &Results) -> Table {
         latency(90.0),
         latency(99.0),
         time(per_thousand(changes)),
+        format!("{:.1} %", 100.0 * changes.stolen),
         bytes(changes.memory.resident),
         bytes(changes.memory.peak),
     ]);

@@ -48,6 +48,14 @@ pub fn processor_time(process: u32) -> Result<Duration> {
     Ok(TICK * ticks)
 }
 
+/// The time that the machine's processors had work for and did not get, since it started: `steal` in `/proc/stat`, the eighth
+/// number, which a virtual machine's host tells. None on other machines.
+pub fn stolen_time() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let steal = stat.split_whitespace().nth(8).ok_or("no steal in /proc/stat")?;
+    Ok(TICK * steal.parse::<u32>()?)
+}
+
 /// Runs a program to its end.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output()?;
