@@ -263,6 +263,8 @@ fn remembered_clients_are_forgotten_with_their_backend() {
         check(&case, LAPTOP, destination, "10.244.1.2:5353", destination != CLUSTER_IP);
         check(&case, "10.244.0.9", destination, "10.244.1.2:5353", false);
     }
+    // Another Service's, of which the tables of a change say nothing.
+    check(&case, LAPTOP, "10.96.0.99:53", A, false);
     let case = Case::new(before, world());
     assert_eq!(case.looked().affinity, BTreeSet::from([Family::Ipv4]));
     check(&case, LAPTOP, CLUSTER_IP, B, true);

@@ -82,12 +82,22 @@ fn clients_of_a_backend_that_is_gone_reach_another() -> Result<()> {
         let mut cluster = Cluster::of(scene.objects(&[&scene.one]));
         cluster.apply(udp(service("dns", 20, json!({ "sessionAffinity": "ClientIP" }))));
         cluster.apply(udp(scene.slice("dns", &[&scene.one])));
+        cluster.apply(service("other", 30, json!({ "sessionAffinity": "ClientIP" })));
+        cluster.apply(scene.slice("other", &[&scene.one]));
         let agent = Agent::settled(&cluster, &[]);
         let mut flow = scene.client.open(&Probe::udp(([10, 96, 0, 20], 80).into())).unwrap();
         assert_eq!(flow.ask().answered_by(), Some("one"));
         assert_eq!(tracked()?, 1);
-        let remembered = || must("nft", &["list", "map", "ip", "svcnat", "affinity"]);
+        let all_remembered = || must("nft", &["list", "map", "ip", "svcnat", "affinity"]);
+        let remembered_of = |address: &str| -> String {
+            let all = all_remembered().replace(" },", "\n").replace(", ", "\n");
+            all.lines().filter(|line| line.contains(address)).collect()
+        };
+        let remembered = || remembered_of("10.96.0.20");
         assert!(remembered().contains("10.244.0.2"), "{}", remembered());
+        let probe = Probe::tcp(([10, 96, 0, 30], 80).into());
+        assert_eq!(scene.client.probe(&probe).answered_by(), Some("one"));
+        assert!(remembered_of("10.96.0.30").contains("10.244.0.2"), "{}", all_remembered());
         // The backend serves on, so whoever still reaches it is not told.
         cluster.apply(udp(scene.slice("dns", &[&scene.two])));
         agent.until_equal(&cluster.objects);
@@ -100,6 +110,8 @@ fn clients_of_a_backend_that_is_gone_reach_another() -> Result<()> {
             let counts = (metric(deleted), metric("svcnat_stale_affinity_removed_total"));
             holds(counts == (1.0, 1.0), format!("{counts:?}"))
         });
+        // The clients of other Services are remembered on.
+        assert!(remembered_of("10.96.0.30").contains("10.244.0.2"), "{}", all_remembered());
         // A change of something else leaves it alone.
         cluster.apply(scene.slice("web", &[&scene.one, &scene.two]));
         agent.until_equal(&cluster.objects);

@@ -96,10 +96,10 @@ impl Judge<'_> {
     #[must_use]
     pub fn is_misled(&self, remembered: &Remembered) -> bool {
         let &Remembered { protocol, client, destination, backend } = remembered;
-        !self
-            .after
-            .find(protocol, destination)
-            .is_some_and(|(_, frontend)| frontend.gives(self.client(client), protocol, backend))
+        match self.after.find(protocol, destination) {
+            Some((_, frontend)) => !frontend.gives(self.client(client), protocol, backend),
+            None => self.before.find(protocol, destination).is_some(),
+        }
     }
 
     fn client(&self, address: IpAddr) -> Client {

@@ -13,7 +13,8 @@
 //! - if its destination was a frontend before, is none now, and its backend was one of that frontend's.
 //!
 //! Of TCP flows only those are stale whose backend is no endpoint of the Service any more ([`Endpoints`]): a pod that
-//! terminates finishes what it began. A remembered client is stale unless its frontend gives it that backend now.
+//! terminates finishes what it began. A remembered client is stale if its frontend does not give it that backend now, or was
+//! one before and is none now. What is at no frontend of either table is another Service's: both may be of a part only.
 //!
 //! Which backends a frontend gives a client is what the rules say (externalTrafficPolicy Local knows two kinds of
 //! clients), as far as the client's address decides it. Where the incoming interface does, which conntrack does not
