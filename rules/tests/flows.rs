@@ -12,7 +12,7 @@ use svcnat_oracle::{Packet, Verdict, World, verdict};
 use svcnat_rules::compile::compile;
 use svcnat_rules::config::{DetectLocal, NodePortAddresses};
 use svcnat_rules::flows::{
-    Client, Endpoints, Flow, Frontends, Judge, Looked, Remembered, node_port_addresses,
+    Client, Endpoints, Flow, Frontends, Judge, Looked, Remembered, is_misled, is_stale, node_port_addresses,
 };
 use svcnat_rules::installed::Installed;
 use svcnat_rules::iptables;
@@ -101,7 +101,7 @@ impl Case {
 
     #[track_caller]
     fn check(&self, flow: Flow, expected: bool) {
-        assert_eq!(self.judged(|judge| judge.is_stale(&flow)), expected, "{flow:?}");
+        assert_eq!(self.judged(|judge| is_stale(&[*judge], &flow)), expected, "{flow:?}");
     }
 }
 
@@ -255,7 +255,7 @@ fn remembered_clients_are_forgotten_with_their_backend() {
         let key = key.protocol(Protocol::Tcp).port(destination.port());
         let data = Value::new().addr(backend.ip()).port(backend.port());
         let remembered = Remembered::read(Family::Ipv4, &key, &data).unwrap();
-        assert_eq!(case.judged(|judge| judge.is_misled(&remembered)), expected, "{remembered:?}");
+        assert_eq!(case.judged(|judge| is_misled(&[*judge], &remembered)), expected, "{remembered:?}");
     };
     for destination in [CLUSTER_IP, EXTERNAL_IP, NODE_PORT] {
         check(&case, LAPTOP, destination, A, true);
@@ -268,6 +268,39 @@ fn remembered_clients_are_forgotten_with_their_backend() {
     let case = Case::new(before, world());
     assert_eq!(case.looked().affinity, BTreeSet::from([Family::Ipv4]));
     check(&case, LAPTOP, CLUSTER_IP, B, true);
+}
+
+#[test]
+fn after_several_changes_the_latest_that_has_the_destination_decides() {
+    let (a, b) = (here("10.244.0.2"), here("10.244.0.3"));
+    let of = |endpoints: &[EndpointBuilder]| {
+        with_service(everywhere(Protocol::Udp).affinity(60), Protocol::Udp, endpoints)
+    };
+    let (both, only_b) = (of(&[a, b.clone()]), of(&[b]));
+    let change = |before: &World, after: &World| Case::new(before.clone(), after.clone());
+    let check = |changes: [Case; 2], stale_a: bool, stale_b: bool| {
+        let [first, second] = changes;
+        for (backend, expected) in [(A, stale_a), (B, stale_b)] {
+            let flow = flow(Protocol::Udp, LAPTOP, CLUSTER_IP, Some(backend));
+            let Flow { protocol, client, destination, backend, .. } = flow;
+            let remembered = Remembered { protocol, client, destination, backend };
+            first.judged(|first| {
+                second.judged(|second| {
+                    let judges = [*first, *second];
+                    assert_eq!(is_stale(&judges, &flow), expected, "{flow:?}");
+                    assert_eq!(is_misled(&judges, &remembered), expected, "{remembered:?}");
+                });
+            });
+        }
+    };
+    // One went and came back.
+    check([change(&both, &only_b), change(&only_b, &both)], false, false);
+    // One went, then all.
+    check([change(&both, &only_b), change(&only_b, &world())], true, true);
+    // The Service went and came back with one of two.
+    check([change(&both, &world()), change(&world(), &only_b)], true, false);
+    // The second change is another Service's.
+    check([change(&both, &only_b), change(&world(), &world())], true, false);
 }
 
 #[test]

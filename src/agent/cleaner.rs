@@ -3,7 +3,7 @@
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
@@ -41,11 +41,18 @@ impl Cleaner {
     }
 }
 
+/// To find tracked flows the kernel walks through the whole table of them, for each change anew. So what comes meanwhile is looked
+/// for together, and after each walk the thread rests so many times as long, which leaves it a twentieth of a processor.
+const REST: u32 = 19;
+/// But no longer than kube-proxy takes at least between two looks (`minSyncPeriod`).
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 fn work(errands: Option<&Errands>, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
-    while let Ok(leftovers) = inbox.recv() {
+    while let Ok(first) = inbox.recv() {
+        let leftovers: Vec<Leftovers> = [first].into_iter().chain(inbox.try_iter()).collect();
         let began = Instant::now();
         let removed = match Netlink::open() {
-            Ok(reader) => leftovers.remove(&mut Remote { reader, errands }),
+            Ok(reader) => Leftovers::remove(&leftovers, &mut Remote { reader, errands }),
             Err(error) => {
                 tracing::warn!("{error}");
                 continue;
@@ -61,11 +68,12 @@ fn work(errands: Option<&Errands>, metrics: &Metrics, inbox: &mpsc::Receiver<Lef
         for (family, flows) in &removed.flows_by_family {
             metrics.conntrack_reconciled(*family, began.elapsed(), *flows);
         }
-        let many = leftovers.are_many();
+        let many = leftovers.iter().any(Leftovers::are_many);
         drop(leftovers);
         if many {
             memory::give_back();
         }
+        thread::sleep((began.elapsed() * REST).min(LONGEST_REST));
     }
 }
 

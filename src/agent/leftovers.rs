@@ -12,7 +12,7 @@ use svcnat_rules::net::Protocol;
 use svcnat_rules::ruleset::Ruleset;
 
 use crate::settings::Settings;
-use crate::stale::{Change, Maps, Removed};
+use crate::stale::{Change, Maps, Removed, remove_stale};
 
 /// So many elements take some megabytes.
 const MANY: usize = 5_000;
@@ -68,16 +68,20 @@ impl Leftovers {
         elements.sum::<usize>() > MANY
     }
 
-    /// Removes it.
-    pub(super) fn remove(&self, kernel: &mut impl Maps) -> Removed {
-        let change = Change {
+    /// Removes what updates left behind, the first one first.
+    pub(super) fn remove(all: &[Self], kernel: &mut impl Maps) -> Removed {
+        let changes: Vec<Change<'_>> = all.iter().map(Self::change).collect();
+        remove_stale(&changes, kernel)
+    }
+
+    fn change(&self) -> Change<'_> {
+        Change {
             before: &self.before,
             after: &self.after,
             cluster: &self.cluster,
             config: &self.config,
             dead_connections: self.dead_connections,
-        };
-        change.remove_stale(kernel)
+        }
     }
 }
 

@@ -144,7 +144,7 @@ impl Apply {
         if self.dry_run || (is_empty && !self.reset_dead_connections()) {
             return Removed::default();
         }
-        let removed = change.remove_stale(kernel);
+        let removed = stale::remove_stale(std::slice::from_ref(change), kernel);
         for problem in &removed.problems {
             tracing::warn!("{problem}");
         }

@@ -1,6 +1,6 @@
 //! Forgetting clients whose backend is gone.
 
-use svcnat_rules::flows::{Judge, Remembered};
+use svcnat_rules::flows::{Judge, Remembered, is_misled};
 use svcnat_rules::layout::set;
 use svcnat_rules::name::Name;
 use svcnat_rules::net::Family;
@@ -50,22 +50,23 @@ impl<T: Transport> Maps for Netlink<T> {
     }
 }
 
-/// Deletes the elements of the affinity map that mislead their clients, and says how many there were.
+/// Deletes the elements of the affinity map that mislead their clients, and says how many there were. The rulesets are those after
+/// each change.
 pub(super) fn forget(
     kernel: &mut impl Maps,
-    after: &Ruleset,
+    after: &[&Ruleset],
     family: Family,
-    judge: &Judge<'_>,
+    judges: &[Judge<'_>],
 ) -> Result<usize, Error> {
     let name = Name::from(set::AFFINITY);
-    let Some(map) = after.tables.get(&family).and_then(|table| table.sets.get(&name)) else {
-        return Ok(0);
-    };
+    let mut maps = after.iter().rev().filter_map(|ruleset| ruleset.tables.get(&family)?.sets.get(&name));
+    let Some(map) = maps.next() else { return Ok(0) };
     let mut forgotten = 0;
     for _ in 0..ATTEMPTS {
         let mut misled = Vec::new();
         let complete = kernel.read(family, &name, &mut |key, data| {
-            if Remembered::read(family, &key, &data).is_some_and(|remembered| judge.is_misled(&remembered)) {
+            if Remembered::read(family, &key, &data).is_some_and(|remembered| is_misled(judges, &remembered))
+            {
                 misled.push(key);
             }
         })?;

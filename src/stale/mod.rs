@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 use svcnat_rules::cluster::Cluster;
 use svcnat_rules::config::Config;
-use svcnat_rules::flows::{Endpoints, Frontends, Judge, Looked, node_port_addresses};
+use svcnat_rules::flows::{Endpoints, Frontends, Judge, Looked, is_stale, node_port_addresses};
 use svcnat_rules::installed::Installed;
 use svcnat_rules::layout::set;
 use svcnat_rules::net::{Family, Protocol};
@@ -67,42 +67,65 @@ pub enum Error {
     Encode(#[from] EncodeError),
 }
 
-impl Change<'_> {
-    /// Removes what the change has made stale. `kernel` must belong to the namespace of the calling thread.
-    pub fn remove_stale(&self, kernel: &mut impl Maps) -> Removed {
-        let mut removed = Removed::default();
-        let local_addresses = match local_addresses() {
-            Ok(addresses) => addresses,
-            Err(error) => {
-                removed.problems.push(Error::Addresses(error));
-                return removed;
-            }
-        };
-        let node_ports = node_port_addresses(self.config, self.cluster.node.as_ref(), &local_addresses);
-        let protocols = self.protocols();
-        let before = Frontends::installed(self.before, protocols, &node_ports);
-        let after = Frontends::of(self.after, protocols, &node_ports);
-        let looked = Looked::between(&before, &after, self.dead_connections);
-        let endpoints = self.dead_connections.then(|| Endpoints::of(self.cluster, self.config));
-        let judge = Judge {
-            before: &before,
-            after: &after,
-            local_addresses: &local_addresses,
-            endpoints: endpoints.as_ref(),
-        };
-        for family in &looked.affinity {
-            match affinity::forget(kernel, self.after, *family, &judge) {
-                Ok(count) => removed.affinity += count,
-                Err(problem) => removed.problems.push(problem),
-            }
+/// Removes what changes that are in force have made stale; they were made one after the other, the first one first. `kernel` must
+/// belong to the namespace of the calling thread.
+pub fn remove_stale(changes: &[Change<'_>], kernel: &mut impl Maps) -> Removed {
+    let mut removed = Removed::default();
+    let local_addresses = match local_addresses() {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            removed.problems.push(Error::Addresses(error));
+            return removed;
         }
-        if let Err(problem) = delete_flows(&looked, &judge, &mut removed.flows_by_family) {
-            removed.problems.push(problem.into());
+    };
+    let tables: Vec<Tables> = changes.iter().map(|change| Tables::of(change, &local_addresses)).collect();
+    let judges: Vec<Judge<'_>> = tables.iter().map(|tables| tables.judge(&local_addresses)).collect();
+    let mut looked = Looked::default();
+    tables.iter().for_each(|tables| looked.extend(tables.looked()));
+    let rulesets: Vec<&Ruleset> = changes.iter().map(|change| change.after).collect();
+    for family in &looked.affinity {
+        match affinity::forget(kernel, &rulesets, *family, &judges) {
+            Ok(count) => removed.affinity += count,
+            Err(problem) => removed.problems.push(problem),
         }
-        removed.flows = removed.flows_by_family.values().sum();
-        removed
+    }
+    if let Err(problem) = delete_flows(&looked, &judges, &mut removed.flows_by_family) {
+        removed.problems.push(problem.into());
+    }
+    removed.flows = removed.flows_by_family.values().sum();
+    removed
+}
+
+/// The frontends before a change and after it.
+struct Tables {
+    before: Frontends,
+    after: Frontends,
+    /// Where TCP connections to endpoints that are gone are ended.
+    endpoints: Option<Endpoints>,
+}
+
+impl Tables {
+    fn of(change: &Change<'_>, local_addresses: &BTreeSet<IpAddr>) -> Self {
+        let node_ports = node_port_addresses(change.config, change.cluster.node.as_ref(), local_addresses);
+        let protocols = change.protocols();
+        Self {
+            before: Frontends::installed(change.before, protocols, &node_ports),
+            after: Frontends::of(change.after, protocols, &node_ports),
+            endpoints: change.dead_connections.then(|| Endpoints::of(change.cluster, change.config)),
+        }
     }
 
+    fn looked(&self) -> Looked {
+        Looked::between(&self.before, &self.after, self.endpoints.is_some())
+    }
+
+    fn judge<'a>(&'a self, local_addresses: &'a BTreeSet<IpAddr>) -> Judge<'a> {
+        let endpoints = self.endpoints.as_ref();
+        Judge { before: &self.before, after: &self.after, local_addresses, endpoints }
+    }
+}
+
+impl Change<'_> {
     /// The protocols of frontends that matter. Most have TCP, which matters only where clients are remembered or dead
     /// connections are ended.
     fn protocols(&self) -> &'static [Protocol] {
@@ -113,7 +136,7 @@ impl Change<'_> {
 
 fn delete_flows(
     looked: &Looked,
-    judge: &Judge<'_>,
+    judges: &[Judge<'_>],
     deleted: &mut BTreeMap<Family, usize>,
 ) -> Result<(), conntrack::Error> {
     if looked.flows.is_empty() {
@@ -122,7 +145,7 @@ fn delete_flows(
     let mut conntrack = Conntrack::open()?;
     for (&(family, protocol), &untranslated) in &looked.flows {
         let query = Query { family, protocol, translated: !untranslated };
-        *deleted.entry(family).or_default() += conntrack.delete(query, |flow| judge.is_stale(flow))?;
+        *deleted.entry(family).or_default() += conntrack.delete(query, |flow| is_stale(judges, flow))?;
     }
     Ok(())
 }

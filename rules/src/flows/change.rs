@@ -52,6 +52,14 @@ impl Looked {
         looked
     }
 
+    /// Looks where another change asks for it as well.
+    pub fn extend(&mut self, other: Self) {
+        for (which, untranslated) in other.flows {
+            self.note(which, untranslated);
+        }
+        self.affinity.extend(other.affinity);
+    }
+
     fn note(&mut self, which: (Family, Protocol), untranslated: bool) {
         *self.flows.entry(which).or_default() |= untranslated;
     }

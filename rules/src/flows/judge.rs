@@ -63,24 +63,37 @@ pub struct Judge<'a> {
     pub endpoints: Option<&'a Endpoints>,
 }
 
+/// Whether a flow must go, after changes that were made one after the other; the judge of the first one is first.
+///
+/// The latest change that has its destination decides: a backend that went and came back is no reason.
+#[must_use]
+pub fn is_stale(judges: &[Judge<'_>], flow: &Flow) -> bool {
+    judges.iter().rev().find_map(|judge| judge.of_flow(flow)).unwrap_or(false)
+}
+
+/// Whether a remembered client must be forgotten; see [`is_stale`].
+#[must_use]
+pub fn is_misled(judges: &[Judge<'_>], remembered: &Remembered) -> bool {
+    judges.iter().rev().find_map(|judge| judge.of_remembered(remembered)).unwrap_or(false)
+}
+
 impl Judge<'_> {
-    /// Whether a flow must go.
-    #[must_use]
-    pub fn is_stale(&self, flow: &Flow) -> bool {
+    /// Whether a flow must go; `None` where this change does not tell.
+    fn of_flow(&self, flow: &Flow) -> Option<bool> {
         let &Flow { protocol, client, destination, backend, translated } = flow;
         let Some((key, frontend)) = self.after.find(protocol, destination) else {
-            return translated && self.was_ours(flow);
+            return (translated && self.was_ours(flow)).then_some(true);
         };
         let client = self.client(client);
         if frontend.gives(client, protocol, backend) {
-            return false;
+            return Some(false);
         }
-        match protocol {
+        Some(match protocol {
             Protocol::Tcp => {
                 translated && self.endpoints.is_some_and(|endpoints| !endpoints.serve(&key, backend))
             }
             Protocol::Udp | Protocol::Sctp => translated || frontend.serves(client, protocol),
-        }
+        })
     }
 
     /// Whether a flow's destination, now no frontend, was one that sent it to its backend. A TCP connection goes on while
@@ -92,13 +105,12 @@ impl Judge<'_> {
                 || self.endpoints.is_some_and(|endpoints| !endpoints.exist(flow.protocol, flow.backend)))
     }
 
-    /// Whether a remembered client must be forgotten.
-    #[must_use]
-    pub fn is_misled(&self, remembered: &Remembered) -> bool {
+    /// Whether a remembered client must be forgotten; `None` where this change does not tell.
+    fn of_remembered(&self, remembered: &Remembered) -> Option<bool> {
         let &Remembered { protocol, client, destination, backend } = remembered;
         match self.after.find(protocol, destination) {
-            Some((_, frontend)) => !frontend.gives(self.client(client), protocol, backend),
-            None => self.before.find(protocol, destination).is_some(),
+            Some((_, frontend)) => Some(!frontend.gives(self.client(client), protocol, backend)),
+            None => self.before.find(protocol, destination).map(|_| true),
         }
     }
 

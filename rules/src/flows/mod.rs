@@ -4,7 +4,7 @@
 //! NAT looks at the first packet of a connection only, so a UDP client that keeps its socket would talk to its old
 //! backend for ever. What must go follows from two tables of [`Frontends`], before the change and after it, both taken
 //! from rulesets: the one that the kernel held and the one that it holds now. [`Looked`] says where looking is worth
-//! the while, [`Judge`] decides about one flow or one remembered client.
+//! the while, [`is_stale`] and [`is_misled`] decide about one flow and one remembered client.
 //!
 //! A flow is stale
 //! - if its destination is a frontend and its backend is not one that the frontend gives this client now;
@@ -34,6 +34,6 @@ pub use change::Looked;
 pub use endpoints::Endpoints;
 pub use frontends::read_key;
 pub use frontends::{Client, Frontend, Frontends};
-pub use judge::{Flow, Judge, Remembered};
+pub use judge::{Flow, Judge, Remembered, is_misled, is_stale};
 pub use node_ports::node_port_addresses;
 pub use value::read_backend;
