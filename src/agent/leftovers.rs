@@ -7,9 +7,10 @@ use svcnat_rules::cluster::{Cluster, Service};
 use svcnat_rules::config::Config;
 use svcnat_rules::engine::{Engine, Event};
 use svcnat_rules::installed::Installed;
+use svcnat_rules::layout::set;
 use svcnat_rules::name::ObjectName;
-use svcnat_rules::net::Protocol;
-use svcnat_rules::ruleset::Ruleset;
+use svcnat_rules::net::{Family, Protocol};
+use svcnat_rules::ruleset::{Elements, Ruleset};
 
 use crate::settings::Settings;
 use crate::stale::{Change, Maps, Removed, remove_stale};
@@ -88,14 +89,32 @@ impl Leftovers {
 impl Before {
     /// Notes what is in force after the update.
     pub(super) fn after(self, engine: &Engine, settings: &Settings) -> Leftovers {
+        let after = engine.ruleset_of(&self.services);
+        // A connection whose frontend is gone goes on while its endpoint serves anybody, whoever that is.
+        let of_all = settings.reset_dead_connections && loses_frontend(&self.ruleset, &after);
         Leftovers {
             before: Installed::from(&self.ruleset),
-            after: engine.ruleset_of(&self.services),
-            cluster: engine.cluster_of(&self.services),
+            after,
+            cluster: if of_all { engine.cluster() } else { engine.cluster_of(&self.services) },
             config: settings.rules.clone(),
             dead_connections: settings.reset_dead_connections,
         }
     }
+}
+
+/// Whether something that was a frontend before is none after.
+fn loses_frontend(before: &Ruleset, after: &Ruleset) -> bool {
+    fn elements<'a>(ruleset: &'a Ruleset, family: Family, name: &str) -> Option<&'a Elements> {
+        Some(&ruleset.tables.get(&family)?.sets.get(name)?.elements)
+    }
+    let mut maps = Family::ALL
+        .into_iter()
+        .flat_map(|family| [set::FRONTENDS, set::NODE_PORT_FRONTENDS].map(|name| (family, name)));
+    maps.any(|(family, name)| {
+        let after = elements(after, family, name);
+        let is_there = |key| after.is_some_and(|after| after.contains_key(key));
+        elements(before, family, name).is_some_and(|before| before.keys().any(|key| !is_there(key)))
+    })
 }
 
 fn leaves_something(service: &Service) -> bool {

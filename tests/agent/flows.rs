@@ -127,6 +127,28 @@ fn clients_of_a_backend_that_is_gone_reach_another() -> Result<()> {
 }
 
 #[test]
+fn a_connection_outlives_its_service_while_its_pod_serves_another() -> Result<()> {
+    let scene = Scene::new()?;
+    scene.node.run(|| {
+        let mut cluster = Cluster::of(scene.objects(&[&scene.one]));
+        cluster.apply(service("other", 30, json!({})));
+        cluster.apply(scene.slice("other", &[&scene.one]));
+        let agent = Agent::settled(&cluster, &["--reset-dead-connections"]);
+        let mut connection = scene.client.open(&Probe::tcp(WEB)).unwrap();
+        let looked =
+            || metric("kubeproxy_conntrack_reconciler_sync_duration_seconds_count{ip_family=\"IPv4\"}");
+        agent.until("the start has looked", || holds(looked() > 0.0, "it has not"));
+        cluster.delete("web");
+        agent.until_equal(&cluster.objects);
+        agent.until("flows are looked at", || holds(looked() > 1.0, "they are not"));
+        let flows = scene.node.conntrack(Family::Ipv4)?;
+        assert!(flows.iter().any(|flow| flow.contains("dst=10.96.0.10")), "{flows:#?}\n{}", agent.log());
+        assert_eq!(connection.ask().answered_by(), Some("one"));
+        Ok(())
+    })
+}
+
+#[test]
 fn connections_survive_the_agents_coming_and_going() -> Result<()> {
     let scene = Scene::new()?;
     let objects = scene.objects(&[&scene.one]);
