@@ -138,7 +138,7 @@ impl Connection {
     /// Reads the configuration and the credentials again, unless that has happened since `generation`.
     ///
     /// `kube` reads a token file again once a minute by itself; this is for what it keeps for good: tokens and client
-    /// certificates in kubeconfig files and in the files that those name.
+    /// certificates in kubeconfig files and in the files that those name, and tokens of files that end in a line feed.
     pub(super) async fn renew(&self, generation: u64) -> Result<(), ClientError> {
         let _renewing = self.0.renewing.lock().await;
         if self.current().generation != generation {

@@ -88,6 +88,11 @@ impl From<kube::Error> for Failure {
     }
 }
 
+/// Whether a token cannot be put into a header; other errors are those of plugins, which have just been run.
+fn is_unsendable(error: &kube::client::AuthError) -> bool {
+    matches!(error, kube::client::AuthError::InvalidBearerToken(_))
+}
+
 /// What failures have in common that are worth saying once.
 pub(super) type Cause = (Discriminant<Failure>, Option<u16>);
 
@@ -109,8 +114,8 @@ impl Failure {
     /// Whether other credentials may help: the server refuses those that were sent, or they cannot be sent.
     pub fn is_of_credentials(&self) -> bool {
         match self {
-            Self::Request(kube::Error::Auth(_)) => true,
-            Self::Request(kube::Error::Service(error)) => error.is::<kube::client::AuthError>(),
+            Self::Request(kube::Error::Auth(error)) => is_unsendable(error),
+            Self::Request(kube::Error::Service(error)) => error.downcast_ref().is_some_and(is_unsendable),
             _ => self.code() == Some(401),
         }
     }
