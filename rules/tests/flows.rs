@@ -268,6 +268,35 @@ fn remembered_clients_are_forgotten_with_their_backend() {
     let case = Case::new(before, world());
     assert_eq!(case.looked().affinity, BTreeSet::from([Family::Ipv4]));
     check(&case, LAPTOP, CLUSTER_IP, B, true);
+    // An earlier Service was at the same frontend, or the same one before it stopped to remember.
+    let not_sticky = with_service(everywhere(Protocol::Tcp), Protocol::Tcp, &[here("10.244.0.3")]);
+    for earlier in [world(), not_sticky] {
+        let case = Case::new(earlier, sticky(&[here("10.244.0.3")]));
+        assert_eq!(case.looked().affinity, BTreeSet::from([Family::Ipv4]));
+        check(&case, LAPTOP, CLUSTER_IP, A, true);
+        check(&case, LAPTOP, CLUSTER_IP, B, false);
+    }
+}
+
+#[test]
+fn at_a_start_all_is_looked_at_that_may_be_stale_though_nothing_changed() {
+    let check = |protocol, affinity: u32, flows: Option<bool>, remembered: bool| {
+        let mut service = everywhere(protocol);
+        if affinity > 0 {
+            service = service.affinity(affinity);
+        }
+        let world = with_service(service, protocol, &[here("10.244.0.3")]);
+        let case = Case::new(world.clone(), world.clone());
+        assert!(case.looked().is_empty());
+        let looked = Looked::everywhere(&frontends(&world));
+        assert_eq!(looked.flows, flows.map(|all| ((Family::Ipv4, protocol), all)).into_iter().collect());
+        assert_eq!(looked.affinity.contains(&Family::Ipv4), remembered);
+        case.check(flow(protocol, LAPTOP, CLUSTER_IP, Some(A)), protocol != Protocol::Tcp);
+    };
+    check(Protocol::Udp, 0, Some(false), false);
+    check(Protocol::Udp, 60, Some(false), true);
+    check(Protocol::Tcp, 60, None, true);
+    check(Protocol::Tcp, 0, None, false);
 }
 
 #[test]

@@ -48,13 +48,19 @@ const REST: u32 = 19;
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 fn work(errands: Option<&Errands>, metrics: &Metrics, inbox: &mpsc::Receiver<Leftovers>) {
-    while let Ok(first) = inbox.recv() {
-        let leftovers: Vec<Leftovers> = [first].into_iter().chain(inbox.try_iter()).collect();
+    let mut leftovers = Vec::new();
+    loop {
+        if leftovers.is_empty() {
+            let Ok(first) = inbox.recv() else { return };
+            leftovers.push(first);
+        }
+        leftovers.extend(inbox.try_iter());
         let began = Instant::now();
         let removed = match Netlink::open() {
             Ok(reader) => Leftovers::remove(&leftovers, &mut Remote { reader, errands }),
             Err(error) => {
-                tracing::warn!("{error}");
+                tracing::warn!("{error}; what changes left behind is looked for later");
+                thread::sleep(LONGEST_REST);
                 continue;
             }
         };
@@ -69,7 +75,7 @@ fn work(errands: Option<&Errands>, metrics: &Metrics, inbox: &mpsc::Receiver<Lef
             metrics.conntrack_reconciled(*family, began.elapsed(), *flows);
         }
         let many = leftovers.iter().any(Leftovers::are_many);
-        drop(leftovers);
+        leftovers = Vec::new();
         if many {
             memory::give_back();
         }

@@ -26,6 +26,7 @@ pub(super) struct Leftovers {
     cluster: Cluster,
     config: Config,
     dead_connections: bool,
+    of_start: bool,
 }
 
 /// The same before the update is made.
@@ -45,6 +46,7 @@ impl Leftovers {
             cluster: if of_all { engine.cluster() } else { engine.cluster_of(&[]) },
             config: settings.rules.clone(),
             dead_connections: settings.reset_dead_connections,
+            of_start: true,
         }
     }
 
@@ -82,6 +84,8 @@ impl Leftovers {
             cluster: &self.cluster,
             config: &self.config,
             dead_connections: self.dead_connections,
+            // An agent may have ended between its last transaction and what that left behind.
+            everywhere: self.of_start,
         }
     }
 }
@@ -98,6 +102,7 @@ impl Before {
             cluster: if of_all { engine.cluster() } else { engine.cluster_of(&self.services) },
             config: settings.rules.clone(),
             dead_connections: settings.reset_dead_connections,
+            of_start: false,
         }
     }
 }

@@ -85,6 +85,7 @@ impl Apply {
                 cluster: &desired.cluster,
                 config: &desired.config,
                 dead_connections: self.reset_dead_connections(),
+                everywhere: false,
             };
             let removed = self.remove_stale(&change, transaction.is_empty(), &mut kernel);
             drop(progress);
@@ -122,6 +123,7 @@ impl Apply {
             cluster: &desired.cluster,
             config: &desired.config,
             dead_connections: self.reset_dead_connections(),
+            everywhere: false,
         };
         let removed = match Netlink::open() {
             Ok(mut kernel) => self.remove_stale(&stale, change.is_empty(), &mut kernel),

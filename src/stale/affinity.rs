@@ -64,12 +64,17 @@ pub(super) fn forget(
     let mut forgotten = 0;
     for _ in 0..ATTEMPTS {
         let mut misled = Vec::new();
-        let complete = kernel.read(family, &name, &mut |key, data| {
+        let read = kernel.read(family, &name, &mut |key, data| {
             if Remembered::read(family, &key, &data).is_some_and(|remembered| is_misled(judges, &remembered))
             {
                 misled.push(key);
             }
-        })?;
+        });
+        let complete = match read {
+            // The last Service that remembers clients has gone since, and the map with it.
+            Err(netlink::Error::NotFound { .. }) => return Ok(forgotten),
+            read => read?,
+        };
         forgotten += Deletion { kernel, family, name: &name, definition: &map.definition }.of(&misled)?;
         if complete {
             break;

@@ -35,6 +35,8 @@ pub struct Change<'a> {
     pub config: &'a Config,
     /// Whether TCP connections to endpoints that are gone are ended (`--reset-dead-connections`).
     pub dead_connections: bool,
+    /// Whether all frontends are looked at, since nobody knows what an earlier process left undone.
+    pub everywhere: bool,
 }
 
 /// What was removed.
@@ -81,7 +83,12 @@ pub fn remove_stale(changes: &[Change<'_>], kernel: &mut impl Maps) -> Removed {
     let tables: Vec<Tables> = changes.iter().map(|change| Tables::of(change, &local_addresses)).collect();
     let judges: Vec<Judge<'_>> = tables.iter().map(|tables| tables.judge(&local_addresses)).collect();
     let mut looked = Looked::default();
-    tables.iter().for_each(|tables| looked.extend(tables.looked()));
+    for (change, tables) in changes.iter().zip(&tables) {
+        looked.extend(tables.looked());
+        if change.everywhere {
+            looked.extend(Looked::everywhere(&tables.after));
+        }
+    }
     let rulesets: Vec<&Ruleset> = changes.iter().map(|change| change.after).collect();
     for family in &looked.affinity {
         match affinity::forget(kernel, &rulesets, *family, &judges) {

@@ -41,12 +41,31 @@ impl Looked {
             if was.opens(is) || (moved(key) && !is.is_empty()) {
                 looked.note((key.family, key.protocol), true);
             }
+            // Clients of an earlier Service at the same frontend may still be remembered.
+            if is.is_sticky() && (was.opens(is) || !was.is_sticky()) {
+                looked.affinity.insert(key.family);
+            }
         }
         looked.flows.retain(|(_, protocol), _| *protocol != Protocol::Tcp);
         if dead_connections {
             let all = before.iter().chain(after.iter()).map(|(key, _)| key);
             for key in all.filter(|key| key.protocol == Protocol::Tcp) {
                 looked.note((key.family, key.protocol), false);
+            }
+        }
+        looked
+    }
+
+    /// Looks at all frontends, whether they changed or not; at TCP only for remembered clients.
+    #[must_use]
+    pub fn everywhere(frontends: &Frontends) -> Self {
+        let mut looked = Self::default();
+        for (key, frontend) in frontends.iter() {
+            if key.protocol != Protocol::Tcp {
+                looked.note((key.family, key.protocol), false);
+            }
+            if frontend.is_sticky() {
+                looked.affinity.insert(key.family);
             }
         }
         looked
