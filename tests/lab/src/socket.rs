@@ -46,9 +46,15 @@ pub(crate) fn open_to(
     let socket = open(kind, target).map_err(without_icmp)?;
     prepare(&socket, target, source).map_err(without_icmp)?;
     let mut attempt = connect(socket.as_raw_fd(), &SockaddrStorage::from(target));
-    // A program that is just being started holds our last socket with this source open until its exec.
+    // A program that is just being started holds our last socket with this source open until its exec. Without a source the
+    // kernel chooses a port, and has been seen to say that it is in use. Neither comes from the network.
+    let of_this_host = |attempt| match attempt {
+        Err(Errno::EADDRNOTAVAIL) => source.is_some(),
+        Err(Errno::EADDRINUSE) => source.is_none(),
+        _ => false,
+    };
     let deadline = Instant::now() + timeout;
-    while attempt == Err(Errno::EADDRNOTAVAIL) && source.is_some() && Instant::now() < deadline {
+    while of_this_host(attempt) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
         attempt = connect(socket.as_raw_fd(), &SockaddrStorage::from(target));
     }
